@@ -1,0 +1,208 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::error::Error;
+
+/// Leaves Courier alone for a while, then lets one caller try.
+///
+/// Used twice: for failures that touch several users, and for a refused API key. Never terminal:
+/// after each pause exactly one probe goes through, and a probe that is dropped without a verdict
+/// makes room for the next.
+pub(crate) struct Breaker {
+    first_pause: Duration,
+    longest_pause: Duration,
+    state: Mutex<State>,
+}
+
+impl Breaker {
+    pub(crate) fn new(first_pause: Duration, longest_pause: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            first_pause,
+            longest_pause,
+            state: Mutex::new(State {
+                phase: Phase::Closed,
+                openings: 0,
+                reason: None,
+                probes: 0,
+            }),
+        })
+    }
+
+    /// Lets a caller through, as the probe if it is the first after a pause; or says why not and
+    /// for how long.
+    pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Result<Option<Probe>, Refusal> {
+        let mut state = self.lock();
+        let wait = match state.phase {
+            Phase::Closed => return Ok(None),
+            Phase::Open { until } if now >= until => {
+                state.probes += 1;
+                let id = state.probes;
+                state.phase = Phase::Probing { id };
+                return Ok(Some(Probe {
+                    breaker: Arc::clone(self),
+                    id,
+                }));
+            }
+            Phase::Open { until } => until - now,
+            Phase::Probing { .. } => PROBE_WAIT,
+        };
+        Err(Refusal {
+            after: wait,
+            reason: state.reason.clone(),
+        })
+    }
+
+    /// Pauses, longer each time until it is closed; jittered by `u` so that replicas do not probe
+    /// together. A late failure of a call from before the pause does not lengthen it.
+    pub(crate) fn open(&self, now: Instant, reason: Error, u: f64) {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Open { until } if until > now) {
+            return;
+        }
+        let doublings = state.openings.min(16);
+        let pause = (self.first_pause * 2_u32.pow(doublings)).min(self.longest_pause);
+        let pause = pause.mul_f64(0.8 + 0.4 * u).min(self.longest_pause);
+        let asked = reason.retry_after().unwrap_or_default();
+        state.phase = Phase::Open {
+            until: now + pause.max(asked.min(self.longest_pause)),
+        };
+        state.openings += 1;
+        state.reason = Some(reason);
+    }
+
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.phase = Phase::Closed;
+        state.openings = 0;
+        state.reason = None;
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.lock().phase, Phase::Closed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Breaker").field(&self.lock().phase).finish()
+    }
+}
+
+/// Why a caller may not ask Courier now.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) after: Duration,
+    pub(crate) reason: Option<Error>,
+}
+
+/// The right to be the one that tries.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    breaker: Arc<Breaker>,
+    id: u64,
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let mut state = self.breaker.lock();
+        if matches!(state.phase, Phase::Probing { id } if id == self.id) {
+            // No verdict: the next caller probes.
+            state.phase = Phase::Open {
+                until: Instant::now(),
+            };
+        }
+    }
+}
+
+struct State {
+    phase: Phase,
+    openings: u32,
+    reason: Option<Error>,
+    probes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Closed,
+    Open { until: Instant },
+    Probing { id: u64 },
+}
+
+/// What a caller is told to wait while somebody else probes.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    const FIRST: Duration = Duration::from_secs(5);
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    fn down() -> Error {
+        Error::new(ErrorKind::Unavailable, "down")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_probe_after_each_pause() {
+        let breaker = Breaker::new(FIRST, LONGEST);
+        let now = Instant::now();
+        assert!(breaker.admit(now).unwrap().is_none());
+        breaker.open(now, down(), 0.5);
+        assert_eq!(breaker.admit(now).unwrap_err().after, FIRST);
+        let probe = breaker.admit(now + FIRST).unwrap();
+        assert!(probe.is_some());
+        assert!(breaker.admit(now + FIRST).is_err(), "one probe at a time");
+        breaker.close();
+        drop(probe);
+        assert!(breaker.admit(now + FIRST).unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_without_verdict_makes_room_for_the_next() {
+        let breaker = Breaker::new(FIRST, LONGEST);
+        let now = Instant::now();
+        breaker.open(now, down(), 0.5);
+        tokio::time::advance(FIRST).await;
+        let now = Instant::now();
+        drop(breaker.admit(now).unwrap());
+        assert!(breaker.admit(now).unwrap().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_probe_does_not_end_a_newer_one() {
+        let breaker = Breaker::new(FIRST, LONGEST);
+        let now = Instant::now();
+        breaker.open(now, down(), 0.5);
+        let old = breaker.admit(now + FIRST).unwrap();
+        breaker.open(now + FIRST, down(), 0.5);
+        let later = now + 4 * FIRST;
+        let new = breaker.admit(later).unwrap();
+        assert!(new.is_some());
+        drop(old);
+        assert!(breaker.admit(later).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_double_up_to_the_longest() {
+        let breaker = Breaker::new(FIRST, LONGEST);
+        let mut now = Instant::now();
+        for expected in [5, 10, 20, 40, 60, 60] {
+            breaker.open(now, down(), 0.5);
+            let after = breaker.admit(now).unwrap_err().after;
+            assert_eq!(after, Duration::from_secs(expected));
+            now += after;
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! Tokens by user: served while they are fresh, refreshed before they end, asked for once.
+//!
+//! `policy` decides, `slot` remembers, `flight` asks Courier in a task of its own, `upstream`
+//! says whether Courier may be asked, `clock` tells the time. This file ties them together.
+
+mod breaker;
+pub(crate) mod clock;
+mod flight;
+pub(crate) mod policy;
+mod slot;
+pub(crate) mod upstream;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
+use tokio::{runtime::Handle, time::Instant};
+
+use self::{
+    clock::{Clock, Moment},
+    flight::{Flight, Home, Landing, Pilot, Waited},
+    policy::{Demand, Plan, Zone},
+    slot::{Entry, Slot, SlotState},
+    upstream::{Gate, Upstream, Urgency},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    request::{Grant, UserId},
+    token::{Token, TokenId},
+};
+
+/// The cache of one provider. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenCache {
+    shared: Arc<Shared>,
+}
+
+impl TokenCache {
+    pub(crate) fn new(
+        upstream: Arc<dyn Upstream>,
+        max_users: usize,
+        runtime: Option<Handle>,
+        clock: Clock,
+    ) -> Self {
+        let home = runtime.map(|runtime| {
+            Arc::new(Home {
+                runtime,
+                upstream: Arc::clone(&upstream),
+            })
+        });
+        Self {
+            shared: Arc::new(Shared {
+                slots: Cache::with(
+                    max_users,
+                    max_users as u64,
+                    UnitWeighter,
+                    DefaultHashBuilder::default(),
+                    PinFlights,
+                ),
+                gate: Gate::new(),
+                upstream,
+                home: Mutex::new(home),
+                clock,
+                last_error: Mutex::new(None),
+            }),
+        }
+    }
+
+    /// The cached token, or a new one.
+    pub(crate) async fn get(&self, grant: &Grant, wish: Wish) -> Result<Token, Error> {
+        let mut give_up = None;
+        let mut takeover = None;
+        for _ in 0..=MAX_TAKEOVERS {
+            let (flight, patience, held) = match self.step(grant, wish, takeover.as_ref())? {
+                Step::Serve(token) => return Ok(token),
+                Step::Wait {
+                    flight,
+                    patience,
+                    held,
+                } => (flight, patience, held),
+            };
+            let give_up = *give_up.get_or_insert_with(|| Instant::now() + patience);
+            let error = match flight.wait(give_up).await {
+                Waited::Landed(Landing::Token(token)) => return Ok(token),
+                Waited::Landed(Landing::Failed(error)) => error,
+                Waited::OutOfPatience => out_of_patience(),
+                Waited::Landed(Landing::Abandoned) | Waited::Stranded => {
+                    let home = self.shared.move_home(&flight.home)?;
+                    takeover = Some(Takeover { of: flight, home });
+                    continue;
+                }
+            };
+            return self.fall_back(held, error);
+        }
+        self.fall_back(self.usable(grant), gone())
+    }
+
+    /// Forgets a user. A flight that is on its way lands in the forgotten slot.
+    pub(crate) fn invalidate(&self, user: &UserId) {
+        if let Some((_, slot)) = self.shared.slots.remove(user) {
+            slot.detach();
+        }
+    }
+
+    pub(crate) fn set_api_key(&self, api_key: String) -> Result<(), Error> {
+        self.shared.upstream.set_api_key(api_key)?;
+        self.shared.gate.key_changed();
+        Ok(())
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let shared = &self.shared;
+        let last_error = shared
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Status {
+            users: shared.slots.len(),
+            calls_in_flight: shared.gate.calls(),
+            queued: shared.gate.queued(),
+            circuit_open: shared.gate.is_open(),
+            api_key_refused: shared.gate.is_key_refused(),
+            last_error: last_error.as_ref().map(|(_, error)| error.clone()),
+            last_error_at: last_error.as_ref().map(|(at, _)| *at),
+        }
+    }
+
+    /// Looks at the slot and decides, without waiting for anything.
+    fn step(&self, grant: &Grant, wish: Wish, takeover: Option<&Takeover>) -> Result<Step, Error> {
+        loop {
+            let slot = self.slot(&grant.user_id);
+            let mut state = slot.lock();
+            if state.detached {
+                // It left the map between the look-up and the lock.
+                continue;
+            }
+            let decision = self.decide(&slot, &mut state, grant, wish, takeover);
+            drop(state);
+            let (step, pilot) = decision?;
+            if let Some(pilot) = pilot {
+                pilot.take_off();
+            }
+            return Ok(step);
+        }
+    }
+
+    /// The locked half of [`step`](Self::step). A pilot that it returns takes off after the lock.
+    fn decide(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut SlotState,
+        grant: &Grant,
+        wish: Wish,
+        takeover: Option<&Takeover>,
+    ) -> Result<(Step, Option<Pilot>), Error> {
+        let now = self.shared.clock.now();
+        let demand = demand(state, grant, wish, takeover.is_some(), now);
+        let variant = state.variant(grant);
+        if let Some(takeover) = takeover {
+            variant.relieve(&takeover.of);
+        }
+        let zone = variant.zone(now);
+        let held = variant.usable(now).cloned();
+        let failure = match &variant.flight {
+            Some(_) => None,
+            None => variant.backing_off(zone, now.mono),
+        };
+        let plan = policy::plan(zone, demand, failure.is_some());
+        let patience = match plan {
+            Plan::Refuse => return Err(failure.unwrap_or_else(gone)),
+            Plan::Serve => return Ok((Step::serve(held)?, None)),
+            Plan::ServeAndRefresh if variant.flight.is_some() => {
+                return Ok((Step::serve(held)?, None));
+            }
+            Plan::ServeAndRefresh => None,
+            Plan::Wait(patience) => Some(patience),
+        };
+
+        let (flight, pilot) = match &variant.flight {
+            Some(flight) => (Arc::clone(flight), None),
+            None => {
+                let background = zone == Zone::Aging && demand != Demand::Other;
+                let urgency = if background {
+                    Urgency::Background
+                } else {
+                    Urgency::Foreground
+                };
+                let replaces = held
+                    .as_ref()
+                    .filter(|_| demand == Demand::Other)
+                    .map(|held| held.token.id());
+                let pilot = match self.pilot(slot, grant, urgency, replaces, takeover, now) {
+                    Ok(pilot) => pilot,
+                    Err(error) => return Ok((Step::serve(held).map_err(|_| error)?, None)),
+                };
+                let flight = pilot.flight();
+                variant.flight = Some(Arc::clone(&flight));
+                if replaces.is_some() {
+                    state.note_replacement(now.mono);
+                }
+                (flight, Some(pilot))
+            }
+        };
+        let step = match patience {
+            None => Step::serve(held)?,
+            Some(patience) => Step::Wait {
+                flight,
+                patience,
+                held,
+            },
+        };
+        Ok((step, pilot))
+    }
+
+    /// Prepares a flight, if Courier may be asked.
+    fn pilot(
+        &self,
+        slot: &Arc<Slot>,
+        grant: &Grant,
+        urgency: Urgency,
+        replaces: Option<TokenId>,
+        takeover: Option<&Takeover>,
+        now: Moment,
+    ) -> Result<Pilot, Error> {
+        let home = match takeover {
+            Some(takeover) => Arc::clone(&takeover.home),
+            None => self.shared.home()?,
+        };
+        let admission = self.shared.gate.admit(urgency, now.mono)?;
+        Ok(Pilot::new(
+            Arc::clone(&self.shared),
+            Arc::clone(slot),
+            grant.clone(),
+            home,
+            replaces,
+            admission,
+        ))
+    }
+
+    fn slot(&self, user: &UserId) -> Arc<Slot> {
+        let slots = &self.shared.slots;
+        if let Some(slot) = slots.get(user) {
+            return slot;
+        }
+        let made =
+            slots.get_or_insert_with(user, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        match made {
+            Ok(slot) => slot,
+            Err(never) => match never {},
+        }
+    }
+
+    fn usable(&self, grant: &Grant) -> Option<Entry> {
+        let slot = self.shared.slots.get(&grant.user_id)?;
+        let mut state = slot.lock();
+        let variant = state.known_variant(grant)?;
+        variant.usable(self.shared.clock.now()).cloned()
+    }
+
+    /// An error never takes the place of a token that can still be used.
+    fn fall_back(&self, held: Option<Entry>, error: Error) -> Result<Token, Error> {
+        match held {
+            Some(held) if held.is_usable(self.shared.clock.now()) => Ok(held.token),
+            _ => Err(error),
+        }
+    }
+}
+
+/// What a caller asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wish {
+    /// A token.
+    Any,
+    /// A newer one than this, which the caller holds.
+    Newer(TokenId),
+    /// Another one than this, which Courier refused.
+    Other(TokenId),
+}
+
+/// How a provider is doing, for a health page.
+///
+/// A provider that is not doing well is no reason to take the app out of service: tokens that are
+/// cached are served on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// Users in the cache.
+    pub users: usize,
+    /// Calls to Courier under way, at most 16.
+    pub calls_in_flight: usize,
+    /// New users who wait for a call to become free, at most 256.
+    pub queued: usize,
+    /// Whether Courier is left alone because it failed for several users.
+    pub circuit_open: bool,
+    /// Whether Courier refused the API key when it was last asked.
+    pub api_key_refused: bool,
+    /// The last thing that went wrong, however long ago.
+    pub last_error: Option<Error>,
+    /// When that was, on this machine's clock.
+    pub last_error_at: Option<SystemTime>,
+}
+
+/// What the tasks of a cache share with it.
+pub(crate) struct Shared {
+    slots: Cache<UserId, Arc<Slot>, UnitWeighter, DefaultHashBuilder, PinFlights>,
+    gate: Gate,
+    upstream: Arc<dyn Upstream>,
+    home: Mutex<Option<Arc<Home>>>,
+    clock: Clock,
+    last_error: Mutex<Option<(SystemTime, Error)>>,
+}
+
+impl Shared {
+    /// Where flights start: on the given runtime, or on that of the first caller.
+    fn home(&self) -> Result<Arc<Home>, Error> {
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(home) = &*home {
+            return Ok(Arc::clone(home));
+        }
+        let new = Arc::new(Home {
+            runtime: current_runtime()?,
+            upstream: Arc::clone(&self.upstream),
+        });
+        *home = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    /// Moves to the caller's runtime and to new connections, unless somebody has moved already.
+    fn move_home(&self, from: &Arc<Home>) -> Result<Arc<Home>, Error> {
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(home) = &*home
+            && !Arc::ptr_eq(home, from)
+        {
+            return Ok(Arc::clone(home));
+        }
+        let new = Arc::new(Home {
+            runtime: current_runtime()?,
+            upstream: from.upstream.reconnected(),
+        });
+        *home = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    fn note_error(&self, error: &Error) {
+        let mut last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some((self.clock.now().wall, error.clone()));
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("users", &self.slots.len())
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the look at a slot led to.
+enum Step {
+    Serve(Token),
+    Wait {
+        flight: Arc<Flight>,
+        patience: Duration,
+        held: Option<Entry>,
+    },
+}
+
+impl Step {
+    fn serve(held: Option<Entry>) -> Result<Self, Error> {
+        held.map(|held| Self::Serve(held.token)).ok_or_else(gone)
+    }
+}
+
+/// A caller flies on for a flight that is stranded.
+struct Takeover {
+    of: Arc<Flight>,
+    home: Arc<Home>,
+}
+
+/// Keeps a slot in the map while a flight will land in it, and tells its holders when it leaves.
+#[derive(Clone, Copy, Debug)]
+struct PinFlights;
+
+impl Lifecycle<UserId, Arc<Slot>> for PinFlights {
+    type RequestState = ();
+
+    fn is_pinned(&self, _user: &UserId, slot: &Arc<Slot>) -> bool {
+        slot.is_pinned()
+    }
+
+    fn on_evict(&self, _state: &mut (), _user: UserId, slot: Arc<Slot>) {
+        slot.detach();
+    }
+}
+
+/// What a wish comes to, given what is cached.
+fn demand(
+    state: &mut SlotState,
+    grant: &Grant,
+    wish: Wish,
+    taking_over: bool,
+    now: Moment,
+) -> Demand {
+    let (Wish::Newer(id) | Wish::Other(id)) = wish else {
+        return Demand::Any;
+    };
+    let held = state
+        .known_variant(grant)
+        .and_then(|variant| variant.usable(now));
+    let Some(age) = held
+        .filter(|held| held.token.id() == id)
+        .map(|held| held.age(now.mono))
+    else {
+        // Something else is cached than what the caller has: that is what it gets.
+        return Demand::Any;
+    };
+    match wish {
+        Wish::Other(_) if taking_over || state.may_replace(age, now.mono) => Demand::Other,
+        _ => Demand::Newer,
+    }
+}
+
+fn current_runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|_| {
+        Error::new(
+            ErrorKind::Runtime,
+            "there is no Tokio runtime to ask Courier on: call from within one, or give one to \
+             the builder",
+        )
+    })
+}
+
+fn out_of_patience() -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        "Courier takes longer than a caller waits; the call goes on and its token will be cached",
+    )
+    .with_retry_after(Duration::from_secs(2))
+}
+
+fn gone() -> Error {
+    Error::new(
+        ErrorKind::Runtime,
+        "the task that asked Courier went away with its runtime",
+    )
+    .with_retry_after(Duration::from_secs(1))
+}
+
+/// Runtimes that may go away under one caller.
+const MAX_TAKEOVERS: usize = 2;

@@ -1,0 +1,237 @@
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    clock::Moment,
+    flight::Flight,
+    policy::{self, Windows, Zone},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    request::Grant,
+    scope::Scopes,
+    token::{Token, TokenId},
+};
+
+/// All that is known about one user.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    state: Mutex<SlotState>,
+    /// Kept beside the state, because the map looks at it while it holds a lock of its own.
+    flights: AtomicUsize,
+}
+
+impl Slot {
+    /// Never held across `.await` or `spawn`, nor while the map of slots is touched.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SlotState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the slot must stay in the map because a flight will land in it.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.flights.load(Ordering::Acquire) > 0
+    }
+
+    pub(crate) fn took_off(&self) {
+        self.flights.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn landed(&self) {
+        self.flights.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Takes the slot out of use: it has left the map. Whoever still holds it must look again.
+    pub(crate) fn detach(&self) {
+        self.lock().detached = true;
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct SlotState {
+    pub(crate) detached: bool,
+    variants: Vec<Variant>,
+    /// When tokens of this user were replaced because Courier refused them.
+    replacements: Vec<Instant>,
+}
+
+impl SlotState {
+    /// The variant of a grant, made if it is new.
+    pub(crate) fn variant(&mut self, grant: &Grant) -> &mut Variant {
+        let known = self.variants.iter().position(|known| known.is_for(grant));
+        let at = known.unwrap_or_else(|| {
+            self.make_room();
+            self.variants.push(Variant::new(grant));
+            self.variants.len() - 1
+        });
+        &mut self.variants[at]
+    }
+
+    /// The variant, if there is one and it has not been dropped meanwhile.
+    pub(crate) fn known_variant(&mut self, grant: &Grant) -> Option<&mut Variant> {
+        self.variants.iter_mut().find(|known| known.is_for(grant))
+    }
+
+    /// Whether a token of this age, which Courier is said to have refused, may be replaced now.
+    pub(crate) fn may_replace(&mut self, age: Duration, now: Instant) -> bool {
+        self.replacements
+            .retain(|then| now.saturating_duration_since(*then) < policy::REPLACEMENT_WINDOW);
+        let since_last = self
+            .replacements
+            .last()
+            .map(|then| now.saturating_duration_since(*then));
+        policy::may_replace(age, since_last, self.replacements.len())
+    }
+
+    pub(crate) fn note_replacement(&mut self, now: Instant) {
+        self.replacements.push(now);
+    }
+
+    /// Drops the oldest variant when there are too many: scopes that differ in every request must
+    /// not fill the memory.
+    fn make_room(&mut self) {
+        if self.variants.len() < MAX_VARIANTS {
+            return;
+        }
+        if let Some(oldest) = self.variants.iter().position(|v| v.flight.is_none()) {
+            self.variants.remove(oldest);
+        }
+    }
+}
+
+/// One (scopes, lifetime) of one user.
+#[derive(Debug)]
+pub(crate) struct Variant {
+    scopes: Scopes,
+    lifetime: Duration,
+    entry: Option<Entry>,
+    failure: Option<Failure>,
+    pub(crate) flight: Option<Arc<Flight>>,
+}
+
+impl Variant {
+    fn new(grant: &Grant) -> Self {
+        Self {
+            scopes: grant.scopes.clone(),
+            lifetime: grant.lifetime,
+            entry: None,
+            failure: None,
+            flight: None,
+        }
+    }
+
+    fn is_for(&self, grant: &Grant) -> bool {
+        self.lifetime == grant.lifetime && self.scopes.same(&grant.scopes)
+    }
+
+    pub(crate) fn zone(&self, now: Moment) -> Zone {
+        match &self.entry {
+            Some(entry) => entry.zone(now),
+            None => Zone::Expired,
+        }
+    }
+
+    /// The token that may be handed out, if there is one.
+    pub(crate) fn usable(&self, now: Moment) -> Option<&Entry> {
+        self.entry.as_ref().filter(|entry| entry.is_usable(now))
+    }
+
+    /// Takes this flight off the variant, if it is still there.
+    pub(crate) fn relieve(&mut self, flight: &Arc<Flight>) -> bool {
+        let ours = self.flight.take_if(|here| Arc::ptr_eq(here, flight));
+        // The permit would stay with a task that nobody polls.
+        ours.is_some_and(|flight| {
+            drop(flight.release());
+            true
+        })
+    }
+
+    /// The error of the last flight, as long as its backoff lasts.
+    pub(crate) fn backing_off(&self, zone: Zone, now: Instant) -> Option<Error> {
+        let failure = self.failure.as_ref()?;
+        let pause = policy::backoff(failure.count, zone, failure.u);
+        let pause = pause.max(failure.error.retry_after().unwrap_or_default());
+        let rest = (failure.at + pause).checked_duration_since(now)?;
+        (!rest.is_zero()).then(|| failure.error.clone().with_retry_after(rest))
+    }
+
+    /// Keeps a new token if it is better than the one that is here.
+    ///
+    /// An issuer that hands out the same token again must not be asked in a loop: no later end
+    /// counts as a failure.
+    pub(crate) fn store(
+        &mut self,
+        token: &Token,
+        replaced: Option<TokenId>,
+        now: Moment,
+    ) -> Result<(), Error> {
+        if let Some(old) = self.usable(now) {
+            let replaces = replaced == Some(old.token.id()) && token.id() != old.token.id();
+            if !replaces && token.expires_at() <= old.token.expires_at() {
+                return Err(Error::new(
+                    ErrorKind::BadAnswer,
+                    "Courier answered with a token that lives no longer than the last one",
+                ));
+            }
+        }
+        self.failure = None;
+        self.entry = Some(Entry {
+            token: token.clone(),
+            windows: token.windows(fastrand::f64()),
+            since: now.mono,
+        });
+        Ok(())
+    }
+
+    /// Notes a failed flight. The token that is here stays.
+    pub(crate) fn note_failure(&mut self, error: Error, now: Instant) {
+        let before = self.failure.take().map_or(0, |failure| failure.count);
+        self.failure = Some(Failure {
+            count: before.saturating_add(1),
+            at: now,
+            u: fastrand::f64(),
+            error,
+        });
+    }
+}
+
+/// A token and where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) token: Token,
+    windows: Windows,
+    since: Instant,
+}
+
+impl Entry {
+    pub(crate) fn zone(&self, now: Moment) -> Zone {
+        self.windows.zone(self.token.remaining(now))
+    }
+
+    pub(crate) fn is_usable(&self, now: Moment) -> bool {
+        self.zone(now) != Zone::Expired
+    }
+
+    pub(crate) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+}
+
+/// Flights that failed since the last that did not.
+#[derive(Debug)]
+struct Failure {
+    count: u32,
+    at: Instant,
+    /// Its share of jitter.
+    u: f64,
+    error: Error,
+}
+
+/// Scopes and lifetimes in use at once by one user; an app has one or two.
+const MAX_VARIANTS: usize = 8;

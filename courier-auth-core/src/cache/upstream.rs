@@ -1,0 +1,282 @@
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
+
+use super::breaker::{Breaker, Probe, Refusal};
+use crate::{
+    error::{Error, ErrorKind},
+    request::{Grant, UserId},
+    token::Issued,
+};
+
+/// Whoever issues tokens: Courier, or a test.
+#[async_trait]
+pub(crate) trait Upstream: Send + Sync + 'static {
+    /// One attempt to issue a token.
+    async fn issue(&self, grant: &Grant) -> Result<Issued, Error>;
+
+    /// The same upstream through new connections: one whose runtime stands still hangs.
+    fn reconnected(&self) -> Arc<dyn Upstream>;
+
+    /// Uses another API key from now on, through every connection.
+    fn set_api_key(&self, api_key: String) -> Result<(), Error>;
+}
+
+/// Decides whether Courier may be asked at all: the breaker, the latch of a refused API key, and
+/// how many calls run at once.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    breaker: Arc<Breaker>,
+    key_latch: Arc<Breaker>,
+    /// Counts API keys, so that a late refusal of the old key does not stop the new one.
+    key_epoch: AtomicU64,
+    streak: Mutex<Streak>,
+    permits: Arc<Semaphore>,
+    background: Arc<Semaphore>,
+    queued: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self {
+            breaker: Breaker::new(Duration::from_secs(5), Duration::from_secs(60)),
+            key_latch: Breaker::new(Duration::from_secs(10), Duration::from_secs(60)),
+            key_epoch: AtomicU64::new(0),
+            streak: Mutex::default(),
+            permits: Arc::new(Semaphore::new(MAX_CALLS)),
+            background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
+            queued: Arc::default(),
+        }
+    }
+
+    /// Lets a flight start. A background refresh needs a free permit; a caller that waits may
+    /// queue for one.
+    pub(crate) fn admit(&self, urgency: Urgency, now: Instant) -> Result<Admission, Error> {
+        let permit = self.permit_now(urgency);
+        let ticket = match (&permit, urgency) {
+            (Some(_), _) => None,
+            (None, Urgency::Foreground) => Some(Ticket::take(&self.queued)?),
+            (None, Urgency::Background) => return Err(overloaded()),
+        };
+        Ok(Admission {
+            probes: self.check(now)?,
+            permit,
+            ticket,
+            key_epoch: self.key_epoch.load(Ordering::Acquire),
+        })
+    }
+
+    /// Waits for the admission's permit, and looks again whether Courier is worth a call: it may
+    /// have failed for everybody meanwhile.
+    pub(crate) async fn permit(&self, admission: &mut Admission) -> Result<Permit, Error> {
+        if let Some(permit) = admission.permit.take() {
+            return Ok(permit);
+        }
+        let permits = Arc::clone(&self.permits);
+        let acquired = timeout(QUEUE_WAIT, permits.acquire_owned()).await;
+        admission.ticket = None;
+        let Ok(Ok(permit)) = acquired else {
+            return Err(overloaded());
+        };
+        if admission.probes.is_empty() {
+            admission.probes = self.check(Instant::now())?;
+        }
+        Ok(Permit {
+            _call: permit,
+            _background: None,
+        })
+    }
+
+    /// Learns from the end of a flight.
+    pub(crate) fn record(
+        &self,
+        outcome: Result<(), &Error>,
+        user: &UserId,
+        admission: &Admission,
+        now: Instant,
+    ) {
+        let Err(error) = outcome else {
+            self.reached();
+            self.key_latch.close();
+            return;
+        };
+        match error.kind() {
+            ErrorKind::ApiKeyRefused => {
+                self.reached();
+                if admission.key_epoch == self.key_epoch.load(Ordering::Acquire) {
+                    self.key_latch.open(now, error.clone(), fastrand::f64());
+                }
+            }
+            // A verdict about one request proves that Courier is there.
+            ErrorKind::RequestRefused => self.reached(),
+            ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Timeout => {
+                let enough = self
+                    .streak
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .add(user);
+                if enough || self.breaker.is_open() {
+                    self.breaker.open(now, error.clone(), fastrand::f64());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A new API key deserves a try at once.
+    pub(crate) fn key_changed(&self) {
+        self.key_epoch.fetch_add(1, Ordering::AcqRel);
+        self.key_latch.close();
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    pub(crate) fn is_key_refused(&self) -> bool {
+        self.key_latch.is_open()
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        MAX_CALLS - self.permits.available_permits()
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    fn check(&self, now: Instant) -> Result<Vec<Probe>, Error> {
+        let latch = self.key_latch.admit(now).map_err(key_refused)?;
+        let breaker = self.breaker.admit(now).map_err(circuit_open)?;
+        Ok(latch.into_iter().chain(breaker).collect())
+    }
+
+    fn permit_now(&self, urgency: Urgency) -> Option<Permit> {
+        let background = match urgency {
+            Urgency::Foreground => None,
+            Urgency::Background => Some(Arc::clone(&self.background).try_acquire_owned().ok()?),
+        };
+        Some(Permit {
+            _call: Arc::clone(&self.permits).try_acquire_owned().ok()?,
+            _background: background,
+        })
+    }
+
+    fn reached(&self) {
+        *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = Streak::default();
+        self.breaker.close();
+    }
+}
+
+/// Whether somebody waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    Foreground,
+    Background,
+}
+
+/// What a flight holds until it has landed.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    probes: Vec<Probe>,
+    permit: Option<Permit>,
+    ticket: Option<Ticket>,
+    key_epoch: u64,
+}
+
+/// The right to one call.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _call: OwnedSemaphorePermit,
+    _background: Option<OwnedSemaphorePermit>,
+}
+
+/// A place in the queue for a permit.
+#[derive(Debug)]
+struct Ticket(Arc<AtomicUsize>);
+
+impl Ticket {
+    fn take(queued: &Arc<AtomicUsize>) -> Result<Self, Error> {
+        let place = queued.fetch_add(1, Ordering::Relaxed);
+        // Gives the place back when it was one too many.
+        let ticket = Self(Arc::clone(queued));
+        if place < MAX_QUEUED {
+            Ok(ticket)
+        } else {
+            Err(overloaded())
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Failures without a success between them.
+#[derive(Debug, Default)]
+struct Streak {
+    failures: u32,
+    first: Option<UserId>,
+    several_users: bool,
+}
+
+impl Streak {
+    /// Whether that makes it an outage rather than one user's trouble.
+    fn add(&mut self, user: &UserId) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.several_users |= self.first.get_or_insert_with(|| user.clone()) != user;
+        self.failures >= FAILURES_TO_OPEN && self.several_users
+    }
+}
+
+fn overloaded() -> Error {
+    Error::new(
+        ErrorKind::Overloaded,
+        "more users wait for a token than Courier is asked for at once",
+    )
+    .with_retry_after(Duration::from_secs(1))
+}
+
+fn circuit_open(refusal: Refusal) -> Error {
+    let error = Error::new(
+        ErrorKind::CircuitOpen,
+        "Courier has failed for several users and is left alone for a moment",
+    )
+    .with_retry_after(refusal.after);
+    match refusal.reason {
+        Some(reason) => error.with_source(reason),
+        None => error,
+    }
+}
+
+fn key_refused(refusal: Refusal) -> Error {
+    refusal
+        .reason
+        .unwrap_or_else(|| {
+            Error::new(
+                ErrorKind::ApiKeyRefused,
+                "Courier refused the API key a moment ago",
+            )
+        })
+        .with_retry_after(refusal.after)
+}
+
+const MAX_CALLS: usize = 16;
+/// The rest is kept free for callers that wait.
+const MAX_BACKGROUND_CALLS: usize = 12;
+const MAX_QUEUED: usize = 256;
+/// Nobody waits that long; whoever was in the queue has gone.
+pub(crate) const QUEUE_WAIT: Duration = Duration::from_secs(10);
+const FAILURES_TO_OPEN: u32 = 5;

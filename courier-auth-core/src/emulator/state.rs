@@ -1,0 +1,154 @@
+//! The emulator itself: its key, its secret, its faults and its log.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::call::{Call, Log};
+use super::clock;
+use super::fault::{Fault, Faults};
+use super::jwt::{Claims, Signer, VerifyError};
+
+/// Courier's REST API in this process, without a socket.
+///
+/// A clone is another handle to the same emulator. [`respond`](Self::respond) answers a request;
+/// [`start`](Self::start) and [`serve`](Self::serve) put a listener in front of it.
+#[derive(Clone)]
+pub struct Emulator {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    api_key: String,
+    pub(super) signer: Signer,
+    pub(super) require_expires_in: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) faults: Faults,
+    pub(super) log: Log,
+    /// The `exp` of the last token each user got.
+    pub(super) last_expiry: HashMap<String, i64>,
+}
+
+impl Emulator {
+    /// An emulator that knows one API key, an obviously fake one: see [`api_key`](Self::api_key).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_api_key("pk_emulator_0123456789")
+    }
+
+    /// An emulator that knows this API key.
+    #[must_use]
+    pub fn with_api_key(key: impl Into<String>) -> Self {
+        let shared = Shared {
+            api_key: key.into(),
+            signer: Signer::random(),
+            require_expires_in: AtomicBool::new(false),
+            state: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Whether a request without `expires_in` is refused with a 400. Default: no, it gets a token that never expires.
+    ///
+    /// Courier did the latter for years; whether it still does is not known.
+    #[must_use]
+    pub fn require_expires_in(self, required: bool) -> Self {
+        let setting = &self.shared.require_expires_in;
+        setting.store(required, Ordering::Relaxed);
+        self
+    }
+
+    /// The API key that a client has to send.
+    pub fn api_key(&self) -> &str {
+        &self.shared.api_key
+    }
+
+    /// What a token says, once its signature and its `exp` have been checked, the latter on the emulator's own clock.
+    ///
+    /// # Errors
+    ///
+    /// If the token is no JWT, was not signed by this emulator, or has expired.
+    pub fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
+        let skew = self.state().faults.skew(None);
+        self.shared.signer.verify(token, clock::unix_now(skew))
+    }
+
+    /// The last 10 000 calls, oldest first. A call is in it before its answer is sent.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().log.calls()
+    }
+
+    /// How many times `POST /auth/issue-token` was called, whatever the answer, since the start or
+    /// [`clear_calls`](Self::clear_calls).
+    pub fn issued(&self) -> usize {
+        self.state().log.issued()
+    }
+
+    /// The same, for calls whose scope names this user.
+    pub fn issued_for(&self, user_id: &str) -> usize {
+        self.state().log.issued_for(user_id)
+    }
+
+    /// Forgets the calls and starts counting from zero.
+    pub fn clear_calls(&self) {
+        self.state().log = Log::default();
+    }
+
+    /// Puts a fault in the way of the next `n` calls to `POST /auth/issue-token`.
+    ///
+    /// Asked several times, the faults come one after the other, and all of them before that of [`fail`](Self::fail).
+    pub fn fail_next(&self, n: usize, fault: Fault) {
+        self.state().faults.push(n, fault);
+    }
+
+    /// Puts a fault in the way of every call to `POST /auth/issue-token` until [`recover`](Self::recover). It replaces
+    /// the one given before.
+    pub fn fail(&self, fault: Fault) {
+        self.state().faults.stand(fault);
+    }
+
+    /// Takes all faults away, those of [`fail_next`](Self::fail_next) too.
+    pub fn recover(&self) {
+        self.state().faults.clear();
+    }
+
+    /// Nothing is left half done when a thread panics with the lock in hand, so a poisoned lock is as good as any.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        let locked = self.shared.state.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Emulator {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Shows neither the API key nor the signing secret.
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("issued", &self.issued())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Emulator;
+
+    #[test]
+    fn the_key_does_not_show() {
+        let emulator = Emulator::with_api_key("canary");
+        assert_eq!(format!("{emulator:?}"), "Emulator { issued: 0, .. }");
+        assert_eq!(emulator.api_key(), "canary");
+    }
+}

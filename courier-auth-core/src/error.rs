@@ -1,0 +1,166 @@
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
+
+/// Why there is no token.
+///
+/// One opaque type for everything that can go wrong: [`kind`](Self::kind) says what,
+/// [`is_transient`](Self::is_transient) whether trying again may help and
+/// [`retry_after`](Self::retry_after) when. The text tells an operator what happened and what to
+/// do about it; it never contains the API key or a token. Clones are cheap, because every caller
+/// that waited for the same call to Courier receives the same error.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            message: message.into(),
+            transient: kind.is_transient(),
+            status: None,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.change(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    pub(crate) fn with_status(self, status: u16) -> Self {
+        self.change(|inner| inner.status = Some(status))
+    }
+
+    pub(crate) fn with_transient(self, transient: bool) -> Self {
+        self.change(|inner| inner.transient = transient)
+    }
+
+    pub(crate) fn with_retry_after(self, after: Duration) -> Self {
+        self.change(|inner| inner.retry_after = Some(after))
+    }
+
+    /// What went wrong, for code that has to decide.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        self.0.transient
+    }
+
+    /// How long to wait before asking again, when that is known: what Courier asked for, or the
+    /// rest of our own backoff.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The status of Courier's answer, if there was one.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    fn change(self, edit: impl FnOnce(&mut Inner)) -> Self {
+        let mut inner = Arc::unwrap_or_clone(self.0);
+        edit(&mut inner);
+        Self(Arc::new(inner))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("status", &self.0.status)
+            .field("retry_after", &self.0.retry_after)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| source.as_ref() as _)
+    }
+}
+
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// What went wrong, see [`Error::kind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A user id, scope or lifetime that cannot be sent. Nothing was sent. A bug in the app, or
+    /// somebody who tries to smuggle a scope into an id.
+    InvalidInput,
+    /// A setting is missing, malformed or contradicts another one.
+    Configuration,
+    /// Courier refused the API key (401 or 403).
+    ApiKeyRefused,
+    /// Courier refused the request (any other 4xx).
+    RequestRefused,
+    /// Courier limits the number of calls (429).
+    RateLimited,
+    /// Courier cannot be reached, closed the connection or answered with a server error.
+    Unavailable,
+    /// Nothing came back in time.
+    Timeout,
+    /// Courier failed so often that it is left alone for a while.
+    CircuitOpen,
+    /// More users wait for their first token than the queue holds.
+    Overloaded,
+    /// Courier answered with something that is not a token for this user.
+    BadAnswer,
+    /// The task that asked Courier went away, or there is no Tokio runtime to run it on.
+    Runtime,
+}
+
+impl ErrorKind {
+    fn is_transient(self) -> bool {
+        match self {
+            Self::RateLimited
+            | Self::Unavailable
+            | Self::Timeout
+            | Self::CircuitOpen
+            | Self::Overloaded
+            | Self::Runtime => true,
+            Self::InvalidInput
+            | Self::Configuration
+            | Self::ApiKeyRefused
+            | Self::RequestRefused
+            | Self::BadAnswer => false,
+        }
+    }
+}
+
+/// An error and its causes on one line, for logs.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    transient: bool,
+    status: Option<u16>,
+    retry_after: Option<Duration>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}

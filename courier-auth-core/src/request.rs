@@ -1,0 +1,282 @@
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc, time::Duration};
+
+use crate::{
+    error::{Error, ErrorKind},
+    scope::{Scope, Scopes},
+};
+
+/// The id under which Courier knows a user.
+///
+/// Courier's `scope` is one space-separated string and knows no quoting, so that an id such as
+/// `bob user_id:alice` would ask for Alice's token. An id is therefore checked once, here, before
+/// a byte leaves: at most 256 bytes, not empty, no white space (of any script), no control
+/// characters, no `*`.
+///
+/// ```
+/// use courier_auth_core::UserId;
+///
+/// assert_eq!(UserId::new("auth0|5f7c8ec7")?.as_str(), "auth0|5f7c8ec7");
+/// assert_eq!(UserId::from(42).as_str(), "42");
+/// assert!(UserId::new("bob user_id:alice").is_err());
+/// # Ok::<(), courier_auth_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// Checks an id.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] when the id cannot be sent safely, see the type.
+    pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
+        let id = id.as_ref();
+        check_id("user id", id)?;
+        Ok(Self(id.into()))
+    }
+
+    /// The id itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Borrow<str> for UserId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UserId {
+    type Err = Error;
+
+    fn from_str(id: &str) -> Result<Self, Error> {
+        Self::new(id)
+    }
+}
+
+impl TryFrom<&str> for UserId {
+    type Error = Error;
+
+    fn try_from(id: &str) -> Result<Self, Error> {
+        Self::new(id)
+    }
+}
+
+impl TryFrom<String> for UserId {
+    type Error = Error;
+
+    fn try_from(id: String) -> Result<Self, Error> {
+        Self::new(id)
+    }
+}
+
+impl TryFrom<&String> for UserId {
+    type Error = Error;
+
+    fn try_from(id: &String) -> Result<Self, Error> {
+        Self::new(id)
+    }
+}
+
+impl From<&Self> for UserId {
+    fn from(id: &Self) -> Self {
+        id.clone()
+    }
+}
+
+macro_rules! integer_ids {
+    ($($integer:ty),*) => {$(
+        impl From<$integer> for UserId {
+            fn from(id: $integer) -> Self {
+                Self(id.to_string().into())
+            }
+        }
+    )*};
+}
+integer_ids!(i32, i64, i128, u32, u64, u128, usize);
+
+/// For whom a token is wanted, what it may do and how long it lives.
+///
+/// Scopes and lifetime are the provider's unless set here. Requests that differ in them are
+/// cached apart, so keep to a few.
+///
+/// ```
+/// use std::time::Duration;
+/// use courier_auth_core::{Scope, TokenRequest};
+///
+/// let inbox = TokenRequest::for_user("user-1");
+/// let preferences = TokenRequest::for_user(42)
+///     .scopes(Scope::RECOMMENDED)
+///     .lifetime(Duration::from_secs(15 * 60));
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TokenRequest {
+    user_id: Result<UserId, Error>,
+    scopes: Option<Result<Scopes, Error>>,
+    lifetime: Option<Result<Duration, Error>>,
+}
+
+impl TokenRequest {
+    /// A request for this user's token: a [`UserId`], a string or an integer.
+    ///
+    /// A malformed id is reported by the call that uses the request, before anything is sent.
+    pub fn for_user<U>(user_id: U) -> Self
+    where
+        U: TryInto<UserId>,
+        Error: From<U::Error>,
+    {
+        Self {
+            user_id: user_id.try_into().map_err(Error::from),
+            scopes: None,
+            lifetime: None,
+        }
+    }
+
+    /// What the token may do. Default: the provider's, which are [`Scope::MINIMAL`] unless set.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.scopes = Some(Scopes::new(scopes));
+        self
+    }
+
+    /// How long the token lives, from 10 seconds to ten years, in whole seconds. Default: the
+    /// provider's, which is one hour unless set.
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(check_lifetime(lifetime));
+        self
+    }
+
+    /// The user the request is for.
+    ///
+    /// # Errors
+    ///
+    /// When the id is malformed, see [`UserId`].
+    pub fn user_id(&self) -> Result<&UserId, Error> {
+        self.user_id.as_ref().map_err(Clone::clone)
+    }
+
+    /// The request with the provider's defaults filled in.
+    pub(crate) fn grant(&self, defaults: &Defaults) -> Result<Grant, Error> {
+        Ok(Grant {
+            user_id: self.user_id.clone()?,
+            scopes: match &self.scopes {
+                Some(scopes) => scopes.clone()?,
+                None => defaults.scopes.clone(),
+            },
+            lifetime: match &self.lifetime {
+                Some(lifetime) => lifetime.clone()?,
+                None => defaults.lifetime,
+            },
+        })
+    }
+}
+
+/// What a provider or client asks for where a request says nothing.
+#[derive(Clone, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) scopes: Scopes,
+    pub(crate) lifetime: Duration,
+}
+
+/// Exactly what is asked of Courier; all of it is part of the cache key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) user_id: UserId,
+    pub(crate) scopes: Scopes,
+    pub(crate) lifetime: Duration,
+}
+
+impl Grant {
+    /// The scope string of Courier's API.
+    pub(crate) fn scope_string(&self) -> String {
+        format!("user_id:{} {}", self.user_id, self.scopes.as_str())
+    }
+}
+
+pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
+    let problem = if id.is_empty() {
+        "is empty"
+    } else if id.len() > MAX_ID_BYTES {
+        "is longer than 256 bytes"
+    } else if id.chars().any(|c| c.is_whitespace() || is_blank(c)) {
+        "contains white space, which would begin another scope"
+    } else if id.chars().any(char::is_control) {
+        "contains a control character"
+    } else if id.contains('*') {
+        "contains `*`, which Courier may read as a wildcard"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(
+        ErrorKind::InvalidInput,
+        format!("the {what} {problem}; nothing was sent to Courier"),
+    ))
+}
+
+pub(crate) fn check_lifetime(lifetime: Duration) -> Result<Duration, Error> {
+    if lifetime < MIN_LIFETIME || lifetime > MAX_LIFETIME {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            "the lifetime of a token must lie between 10 seconds and ten years",
+        ));
+    }
+    Ok(Duration::from_secs(lifetime.as_secs()))
+}
+
+/// What JavaScript's `\s` or older Unicode counts as white space and Rust does not.
+fn is_blank(c: char) -> bool {
+    matches!(c, '\u{feff}' | '\u{180e}' | '\u{200b}')
+}
+
+const MAX_ID_BYTES: usize = 256;
+/// Below this a token would be spent before the browser has used it.
+const MIN_LIFETIME: Duration = Duration::from_secs(10);
+/// Courier documents no limit; this one catches milliseconds given as seconds.
+const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn defaults() -> Defaults {
+        Defaults {
+            scopes: Scopes::new(Scope::MINIMAL).unwrap(),
+            lifetime: Duration::from_secs(3600),
+        }
+    }
+
+    #[test]
+    fn the_scope_string_names_the_user_once_and_sorts_the_scopes() {
+        let request = TokenRequest::for_user("u:1").scopes([
+            Scope::INBOX_WRITE_EVENTS,
+            Scope::INBOX_READ_MESSAGES,
+            Scope::INBOX_WRITE_EVENTS,
+        ]);
+        let grant = request.grant(&defaults()).unwrap();
+        assert_eq!(
+            grant.scope_string(),
+            "user_id:u:1 inbox:read:messages inbox:write:events"
+        );
+    }
+
+    #[test]
+    fn equal_sets_are_one_variant() {
+        let one = TokenRequest::for_user(1).scopes(Scope::FULL);
+        let mut reversed = Scope::FULL;
+        reversed.reverse();
+        let two = TokenRequest::for_user(1).scopes(reversed);
+        assert_eq!(
+            one.grant(&defaults()).unwrap(),
+            two.grant(&defaults()).unwrap()
+        );
+    }
+}

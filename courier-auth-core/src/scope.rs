@@ -1,0 +1,259 @@
+use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
+
+use crate::{
+    error::{Error, ErrorKind},
+    request::check_id,
+};
+
+/// One permission inside a token.
+///
+/// Courier enforces scopes per API call, not when a token is issued: a token without a needed
+/// scope is issued without complaint, and the Inbox then stays silently empty. The constants are
+/// the documented scopes; those that name a brand or a tenant are functions. The user's own
+/// `user_id:` scope is added by the crate and cannot be written by hand.
+///
+/// | What the browser or phone shows | Scopes |
+/// |---|---|
+/// | Inbox and toasts | [`MINIMAL`](Self::MINIMAL), the default |
+/// | a badge with the unread count and no more | [`READ_ONLY`](Self::READ_ONLY) |
+/// | Inbox, toasts and the preferences page | [`RECOMMENDED`](Self::RECOMMENDED) |
+/// | all of it, and push tokens of mobile SDKs | [`FULL`](Self::FULL) |
+/// | the embedded template designer | the `TENANTS_…` constants and `tenant_…` functions |
+///
+/// Source: Courier's pages "Authenticate Courier Inbox SDKs" and "Create a JWT".
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(Cow<'static, str>);
+
+/// Inbox and toasts.
+impl Scope {
+    /// List and count messages, and receive new ones live.
+    pub const INBOX_READ_MESSAGES: Self = Self::fixed("inbox:read:messages");
+    /// Mark messages read, unread, opened, clicked or archived.
+    pub const INBOX_WRITE_EVENTS: Self = Self::fixed("inbox:write:events");
+    /// Read messages through Courier's older client API.
+    pub const READ_MESSAGES: Self = Self::fixed("read:messages");
+}
+
+/// Preferences.
+impl Scope {
+    /// Show the user's notification preferences.
+    pub const READ_PREFERENCES: Self = Self::fixed("read:preferences");
+    /// Change the user's notification preferences.
+    pub const WRITE_PREFERENCES: Self = Self::fixed("write:preferences");
+}
+
+/// Push tokens of mobile devices.
+impl Scope {
+    /// List the user's device tokens.
+    pub const READ_USER_TOKENS: Self = Self::fixed("read:user-tokens");
+    /// Add and remove the user's device tokens; the mobile SDKs do so on sign-in.
+    pub const WRITE_USER_TOKENS: Self = Self::fixed("write:user-tokens");
+}
+
+/// Brands.
+impl Scope {
+    /// Read all brands, for a themed preferences page.
+    pub const READ_BRANDS: Self = Self::fixed("read:brands");
+    /// Change all brands.
+    pub const WRITE_BRANDS: Self = Self::fixed("write:brands");
+
+    /// Read one brand.
+    ///
+    /// # Errors
+    ///
+    /// When the id is empty, longer than 256 bytes or contains `*`, `:`, white space or control
+    /// characters.
+    pub fn read_brand(brand_id: &str) -> Result<Self, Error> {
+        named("brand id", brand_id, |id| format!("read:brands:{id}"))
+    }
+
+    /// Change one brand.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_brand`](Self::read_brand).
+    pub fn write_brand(brand_id: &str) -> Result<Self, Error> {
+        named("brand id", brand_id, |id| format!("write:brands:{id}"))
+    }
+}
+
+/// Tenants, for the embedded template designer. An Inbox needs none of these: one token serves
+/// all tenants of a user.
+impl Scope {
+    /// Read all data of all tenants.
+    pub const TENANTS_READ: Self = Self::fixed("tenants:read");
+    /// Read the brands of all tenants.
+    pub const TENANTS_BRAND_READ: Self = Self::fixed("tenants:brand:read");
+    /// Read the templates of all tenants.
+    pub const TENANTS_NOTIFICATIONS_READ: Self = Self::fixed("tenants:notifications:read");
+    /// Change the templates of all tenants.
+    pub const TENANTS_NOTIFICATIONS_WRITE: Self = Self::fixed("tenants:notifications:write");
+
+    /// Read one tenant.
+    ///
+    /// # Errors
+    ///
+    /// When the id is empty, longer than 256 bytes or contains `*`, `:`, white space or control
+    /// characters.
+    pub fn tenant_read(tenant_id: &str) -> Result<Self, Error> {
+        named("tenant id", tenant_id, |id| format!("tenant:{id}:read"))
+    }
+
+    /// Read one tenant's templates.
+    ///
+    /// # Errors
+    ///
+    /// As [`tenant_read`](Self::tenant_read).
+    pub fn tenant_notification_read(tenant_id: &str) -> Result<Self, Error> {
+        named("tenant id", tenant_id, |id| {
+            format!("tenant:{id}:notification:read")
+        })
+    }
+
+    /// Change one tenant's templates.
+    ///
+    /// # Errors
+    ///
+    /// As [`tenant_read`](Self::tenant_read).
+    pub fn tenant_notification_write(tenant_id: &str) -> Result<Self, Error> {
+        named("tenant id", tenant_id, |id| {
+            format!("tenant:{id}:notification:write")
+        })
+    }
+
+    /// Read one tenant's brand.
+    ///
+    /// # Errors
+    ///
+    /// As [`tenant_read`](Self::tenant_read).
+    pub fn tenant_brand_read(tenant_id: &str) -> Result<Self, Error> {
+        named("tenant id", tenant_id, |id| {
+            format!("tenant:{id}:brand:read")
+        })
+    }
+
+    /// Change one tenant's brand.
+    ///
+    /// # Errors
+    ///
+    /// As [`tenant_read`](Self::tenant_read).
+    pub fn tenant_brand_write(tenant_id: &str) -> Result<Self, Error> {
+        named("tenant id", tenant_id, |id| {
+            format!("tenant:{id}:brand:write")
+        })
+    }
+}
+
+/// Sets to start from.
+impl Scope {
+    /// An unread badge that changes nothing.
+    pub const READ_ONLY: [Self; 1] = [Self::INBOX_READ_MESSAGES];
+    /// The least with which the Inbox and toasts work. The default.
+    pub const MINIMAL: [Self; 2] = [Self::INBOX_READ_MESSAGES, Self::INBOX_WRITE_EVENTS];
+    /// Inbox, toasts and preferences, as Courier's documentation recommends.
+    pub const RECOMMENDED: [Self; 5] = [
+        Self::INBOX_READ_MESSAGES,
+        Self::INBOX_WRITE_EVENTS,
+        Self::READ_PREFERENCES,
+        Self::WRITE_PREFERENCES,
+        Self::READ_BRANDS,
+    ];
+    /// Everything a client SDK can use, push tokens included.
+    pub const FULL: [Self; 6] = [
+        Self::WRITE_USER_TOKENS,
+        Self::INBOX_READ_MESSAGES,
+        Self::INBOX_WRITE_EVENTS,
+        Self::READ_PREFERENCES,
+        Self::WRITE_PREFERENCES,
+        Self::READ_BRANDS,
+    ];
+}
+
+impl Scope {
+    /// A scope that has no constant here, as it is written in Courier's documentation.
+    ///
+    /// Never build one from a user's input: that is what [`read_brand`](Self::read_brand) and the
+    /// `tenant_…` functions are for.
+    ///
+    /// # Errors
+    ///
+    /// When it is empty, longer than 256 bytes, contains `*`, white space or control characters,
+    /// or begins with `user_id:`, which would make the token somebody else's.
+    ///
+    /// ```
+    /// use courier_auth_core::Scope;
+    ///
+    /// let scope = Scope::new("read:lists")?;
+    /// assert_eq!(scope.as_str(), "read:lists");
+    /// assert!(Scope::new("user_id:alice").is_err());
+    /// assert!(Scope::new("read:lists user_id:alice").is_err());
+    /// # Ok::<(), courier_auth_core::Error>(())
+    /// ```
+    pub fn new(scope: impl Into<String>) -> Result<Self, Error> {
+        let scope = scope.into();
+        check_id("scope", &scope)?;
+        let names_a_user = scope
+            .get(..8)
+            .is_some_and(|start| start.eq_ignore_ascii_case("user_id:"));
+        if names_a_user {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "a scope may not begin with `user_id:`: the user is given by the token request",
+            ));
+        }
+        Ok(Self(Cow::Owned(scope)))
+    }
+
+    /// The scope as Courier writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    const fn fixed(scope: &'static str) -> Self {
+        Self(Cow::Borrowed(scope))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Scopes in the one order that makes equal sets equal strings.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Scopes(Arc<str>);
+
+impl Scopes {
+    pub(crate) fn new(scopes: impl IntoIterator<Item = Scope>) -> Result<Self, Error> {
+        let sorted: BTreeSet<Scope> = scopes.into_iter().collect();
+        if sorted.is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "a token without scopes opens nothing: name at least one, e.g. `Scope::MINIMAL`",
+            ));
+        }
+        let words: Vec<&str> = sorted.iter().map(Scope::as_str).collect();
+        Ok(Self(words.join(" ").into()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Equality that is one comparison of pointers for the usual case, the provider's default.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+fn named(what: &str, id: &str, write: impl FnOnce(&str) -> String) -> Result<Scope, Error> {
+    check_id(what, id)?;
+    if id.contains(':') {
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            format!("the {what} contains `:`, which would reach into another scope"),
+        ));
+    }
+    Ok(Scope(Cow::Owned(write(id))))
+}

@@ -1,0 +1,325 @@
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::dangerous::insecure_decode_claims;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    cache::{
+        clock::{Clock, Expiry, Moment},
+        policy::Windows,
+    },
+    error::{Error, ErrorKind},
+    request::{Grant, UserId},
+};
+
+/// A Courier JWT and what is known about it.
+///
+/// Cheap to clone. It has no `Display`, and `Debug` does not show the secret: only
+/// [`as_str`](Self::as_str) does.
+#[derive(Clone)]
+pub struct Token(Arc<Inner>);
+
+impl Token {
+    /// The JWT itself, for the user's own browser or phone. Whoever has it acts as the user until
+    /// it expires, and Courier cannot revoke it: do not log it, do not put it into a URL.
+    pub fn as_str(&self) -> &str {
+        self.0.secret.expose_secret()
+    }
+
+    /// A fingerprint that names this token without revealing it.
+    pub fn id(&self) -> TokenId {
+        self.0.id
+    }
+
+    /// The user the token was issued for.
+    pub fn user_id(&self) -> &UserId {
+        &self.0.user_id
+    }
+
+    /// The token's scopes as Courier writes them: one string, separated by spaces, that begins
+    /// with the user.
+    pub fn scope(&self) -> &str {
+        &self.0.scope
+    }
+
+    /// When the token ends on Courier's clock, to the second. For display: a clock of yours that
+    /// is wrong makes this wrong, [`expires_in`](Self::expires_in) is not.
+    pub fn expires_at(&self) -> SystemTime {
+        self.0.expires_at
+    }
+
+    /// How much of the token's life is left. Zero once it has expired.
+    pub fn expires_in(&self) -> Duration {
+        self.remaining(self.0.clock.now())
+    }
+
+    /// When its holder should ask for the next one: for a token of one hour 48 to 54 minutes after
+    /// it was issued, drawn anew on each call so that browsers do not come back together.
+    pub fn refresh_in(&self) -> Duration {
+        self.windows(0.0)
+            .refresh_in(self.expires_in(), fastrand::f64())
+    }
+
+    pub(crate) fn remaining(&self, now: Moment) -> Duration {
+        self.0.expiry.remaining(now)
+    }
+
+    pub(crate) fn windows(&self, u: f64) -> Windows {
+        Windows::new(self.0.lifetime, u)
+    }
+
+    /// Checks Courier's answer and measures how long the token lives.
+    ///
+    /// `sent` is when the request left; everything is anchored there, before the token was made,
+    /// so that an error can only shorten its life.
+    pub(crate) fn accept(
+        answer: Issued,
+        grant: &Grant,
+        sent: Moment,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let secret = answer.token;
+        check_shape(secret.expose_secret())?;
+        let claims = Claims::read(secret.expose_secret())?;
+        if let Some(scope) = &claims.scope {
+            check_user(scope, &grant.user_id)?;
+        }
+        let life = claims.life(answer.date, sent.wall, grant.lifetime);
+        let lifetime = claims.lifetime(grant.lifetime);
+        // No use in a token that may not even be handed out.
+        if life <= Windows::new(lifetime, 0.0).grace {
+            return Err(bad_answer(
+                "Courier issued a token that has expired or is about to: check this machine's \
+                 clock and the requested lifetime",
+            ));
+        }
+        Ok(Self(Arc::new(Inner {
+            id: TokenId::of(secret.expose_secret()),
+            user_id: grant.user_id.clone(),
+            scope: claims.scope.unwrap_or_else(|| grant.scope_string()).into(),
+            expiry: Expiry::after(sent, life),
+            expires_at: claims
+                .exp
+                .map_or(sent.wall + life, |exp| UNIX_EPOCH + whole_seconds(exp)),
+            lifetime,
+            clock,
+            secret,
+        })))
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("id", &self.0.id)
+            .field("user_id", &self.0.user_id)
+            .field("scope", &self.0.scope)
+            .field("expires_at", &self.0.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Inner {
+    secret: SecretString,
+    id: TokenId,
+    user_id: UserId,
+    scope: Box<str>,
+    expiry: Expiry,
+    expires_at: SystemTime,
+    lifetime: Duration,
+    clock: Clock,
+}
+
+/// The name of a token that does not reveal it: the first 16 bytes of its SHA-256, base64url.
+///
+/// Browsers send it back to say which token they hold (`If-None-Match`) or which one Courier
+/// refused (`?rejected=`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenId([u8; 22]);
+
+impl TokenId {
+    /// The id of a token.
+    pub fn of(token: &str) -> Self {
+        let digest = Sha256::digest(token);
+        let mut id = [0; 22];
+        URL_SAFE_NO_PAD
+            .encode_slice(&digest[..16], &mut id)
+            .expect("16 bytes are 22 base64 digits");
+        Self(id)
+    }
+
+    /// Reads an id that a browser sent back; `None` if it cannot be one.
+    pub fn parse(id: &str) -> Option<Self> {
+        let digits: [u8; 22] = id.as_bytes().try_into().ok()?;
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        digits
+            .iter()
+            .all(|byte| known(*byte))
+            .then_some(Self(digits))
+    }
+
+    /// The id's 22 characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("base64 is ASCII")
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenId({self})")
+    }
+}
+
+/// What Courier answered, unchecked.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    pub(crate) token: SecretString,
+    /// The `Date` header: Courier's clock.
+    pub(crate) date: Option<SystemTime>,
+}
+
+/// The claims that matter to a cache. The signature is Courier's secret and cannot be checked; TLS
+/// says that the token comes from Courier, and Courier checks it on every use.
+#[derive(Debug, Default)]
+struct Claims {
+    scope: Option<String>,
+    /// Seconds since the epoch.
+    iat: Option<f64>,
+    exp: Option<f64>,
+}
+
+impl Claims {
+    /// No claims when the token is no JWT; an error when it is one with claims that make no sense.
+    fn read(token: &str) -> Result<Self, Error> {
+        if token.split('.').count() != 3 {
+            return Ok(Self::default());
+        }
+        let Ok(claims) = insecure_decode_claims::<Map<String, Value>>(token) else {
+            return Ok(Self::default());
+        };
+        let seconds = |name: &str| match claims.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match value.as_f64() {
+                Some(seconds) if (0.0..MAX_SECONDS).contains(&seconds) => Ok(Some(seconds)),
+                _ => Err(bad_answer(format!(
+                    "Courier issued a token whose `{name}` claim is no time"
+                ))),
+            },
+        };
+        let scope = match claims.get("scope") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(scope)) => Some(scope.clone()),
+            Some(_) => {
+                return Err(bad_answer(
+                    "Courier issued a token whose `scope` claim is no string",
+                ));
+            }
+        };
+        Ok(Self {
+            scope,
+            iat: seconds("iat")?,
+            exp: seconds("exp")?,
+        })
+    }
+
+    /// The whole life of the token, from which its windows follow.
+    fn lifetime(&self, requested: Duration) -> Duration {
+        match (self.iat, self.exp) {
+            (Some(iat), Some(exp)) => span(iat, exp).min(requested),
+            _ => requested,
+        }
+    }
+
+    /// What is left of it, on Courier's clock where that is known: a machine whose own clock is
+    /// wrong neither asks all the time nor hands out dead tokens.
+    fn life(&self, date: Option<SystemTime>, sent: SystemTime, requested: Duration) -> Duration {
+        let Some(exp) = self.exp else {
+            // No `exp`: as long as was asked for, never for ever.
+            return requested;
+        };
+        let whole = self.lifetime(requested);
+        let date = date.map(since_epoch).filter(|date| self.agrees_with(*date));
+        let now = date.unwrap_or_else(|| since_epoch(sent));
+        // A clock that is behind the time of issue is behind by at least that much.
+        let now = self.iat.map_or(now, |iat| now.max(iat));
+        span(now, exp).min(whole)
+    }
+
+    /// Whether a `Date` can be when this token was handed out. A gateway with a wrong clock must
+    /// not decide over every token.
+    fn agrees_with(&self, date: f64) -> bool {
+        match (self.iat, self.exp) {
+            (Some(iat), Some(exp)) => (iat - DATE_TOLERANCE..exp).contains(&date),
+            _ => true,
+        }
+    }
+}
+
+fn check_shape(token: &str) -> Result<(), Error> {
+    if token.is_empty() || matches!(token, "null" | "undefined") {
+        return Err(bad_answer("Courier answered with an empty token"));
+    }
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(bad_answer(
+            "Courier answered with a token of more than 16 KiB, which no header carries",
+        ));
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(bad_answer(
+            "Courier answered with a token that contains characters no token has",
+        ));
+    }
+    Ok(())
+}
+
+fn check_user(scope: &str, wanted: &UserId) -> Result<(), Error> {
+    let mut users = scope
+        .split_ascii_whitespace()
+        .filter_map(|word| word.strip_prefix("user_id:"));
+    if users.next() == Some(wanted.as_str()) && users.next().is_none() {
+        return Ok(());
+    }
+    Err(bad_answer(
+        "Courier answered with a token that is not for exactly the requested user; it was thrown \
+         away",
+    ))
+}
+
+fn bad_answer(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::BadAnswer, message)
+}
+
+fn since_epoch(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
+}
+
+/// From one time to a later one; zero if it is not later.
+fn span(from: f64, to: f64) -> Duration {
+    Duration::try_from_secs_f64(to - from).unwrap_or_default()
+}
+
+fn whole_seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.floor()).unwrap_or_default()
+}
+
+/// No real one has more than a few hundred bytes; servers refuse headers of this size.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// Far beyond any date, far below what overflows a `SystemTime`.
+const MAX_SECONDS: f64 = 1e11;
+/// `Date` has whole seconds, and Courier's servers may differ a little.
+const DATE_TOLERANCE: f64 = 60.0;

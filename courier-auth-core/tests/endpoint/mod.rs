@@ -1,0 +1,338 @@
+//! The endpoint's wire contract as a table (`cases.json`), and what runs it.
+//!
+//! The same cases run against the core and, through each adapter, against real apps, so that they
+//! cannot diverge. In those apps the request header `x-test-user` says who is signed in: the value
+//! is the user id, no header means nobody.
+
+use std::collections::BTreeMap;
+
+use courier_auth_core::{
+    TokenProvider,
+    emulator::{Emulator, EmulatorServer, Fault},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The header that stands for the session of a test app.
+pub(crate) const USER_HEADER: &str = "x-test-user";
+
+/// What an app is built from for one case.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) provider: TokenProvider,
+    pub(crate) allow_cross_site: bool,
+}
+
+/// What is sent to the token's path.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) query: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// What comes back. Header names in lower case.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+/// Runs all cases. `send` builds an app from the setup and sends it the request.
+pub(crate) async fn run_cases(send: impl AsyncFn(&Setup, Request) -> Seen) {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("cases.json")).expect("the table");
+    assert!(cases.len() > 40, "the table is there");
+    let mut failures = Vec::new();
+    for case in &cases {
+        for problem in case.run(&send).await {
+            failures.push(format!("{}: {problem}", case.name));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    #[serde(default = "get")]
+    method: String,
+    #[serde(default)]
+    query: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default = "somebody")]
+    user: Option<String>,
+    /// Whether the user's token is cached when the case begins.
+    #[serde(default)]
+    warm: bool,
+    #[serde(default)]
+    allow_cross_site: bool,
+    #[serde(default)]
+    courier: Option<Courier>,
+    expect: Expect,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Courier {
+    Status {
+        status: u16,
+        retry_after: Option<String>,
+    },
+    Named(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expect {
+    status: u16,
+    calls: usize,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    same_token: bool,
+    #[serde(default)]
+    retry_after: Option<(u64, u64)>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+impl Case {
+    async fn run(&self, send: &impl AsyncFn(&Setup, Request) -> Seen) -> Vec<String> {
+        let courier = Emulator::start().await.expect("a port on loopback");
+        let setup = Setup {
+            provider: provider(&courier),
+            allow_cross_site: self.allow_cross_site,
+        };
+        let mut first = None;
+        if self.warm {
+            let request = Request {
+                method: "GET".into(),
+                query: None,
+                headers: vec![(USER_HEADER.into(), USER.into())],
+            };
+            let seen = send(&setup, request).await;
+            assert_eq!(seen.status, 200, "{}: the first request", self.name);
+            first = Some(json(&seen.body));
+        }
+        if let Some(courier_does) = &self.courier {
+            courier.fail(courier_does.fault());
+        }
+        let held = first
+            .as_ref()
+            .and_then(|body| body["token_id"].as_str())
+            .unwrap_or_default();
+        let fill = |text: &str| text.replace("{held}", held);
+        let mut headers: Vec<_> = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.clone(), fill(value)))
+            .collect();
+        headers.extend(
+            self.user
+                .iter()
+                .map(|user| (USER_HEADER.into(), user.clone())),
+        );
+        let request = Request {
+            method: self.method.clone(),
+            query: self.query.as_deref().map(fill),
+            headers,
+        };
+        let seen = send(&setup, request).await;
+        let mut check = Check {
+            seen,
+            problems: Vec::new(),
+        };
+        check.always(&setup);
+        check.expected(self, first.as_ref());
+        check.equal("calls to Courier", courier.issued(), self.expect.calls);
+        check.problems
+    }
+}
+
+impl Courier {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Status {
+                status,
+                retry_after: Some(after),
+            } => Fault::status_with(*status, &[("retry-after", after)]),
+            Self::Status { status, .. } => Fault::status(*status),
+            Self::Named(name) => match name.as_str() {
+                "html" => Fault::Html,
+                "reset" => Fault::Reset,
+                "redirect" => Fault::Redirect("http://127.0.0.1:9/".into()),
+                "wrong_user" => Fault::WrongUser("alice".into()),
+                other => panic!("no such fault: {other}"),
+            },
+        }
+    }
+}
+
+struct Check {
+    seen: Seen,
+    problems: Vec<String>,
+}
+
+impl Check {
+    /// What holds for every answer of the endpoint.
+    fn always(&mut self, setup: &Setup) {
+        self.header_is("cache-control", "no-store");
+        self.header_is("x-content-type-options", "nosniff");
+        self.header_is("vary", "Cookie, Authorization");
+        if !setup.allow_cross_site {
+            self.header_is("cross-origin-resource-policy", "same-origin");
+        }
+        for word in ["authentication_error", "Unauthorized\",\"type", "api_error"] {
+            if self.seen.body.contains(word) {
+                self.problems.push(format!("Courier's own words: {word}"));
+            }
+        }
+    }
+
+    fn expected(&mut self, case: &Case, first: Option<&Value>) {
+        let expect = &case.expect;
+        self.equal("status", self.seen.status, expect.status);
+        for (name, value) in &expect.headers {
+            self.header_is(name, value);
+        }
+        let bodiless = case.method == "HEAD" || expect.status == 304;
+        if bodiless {
+            self.equal("body", self.seen.body.clone(), String::new());
+        }
+        match expect.status {
+            200 => {
+                self.header_is("content-type", "application/json");
+                if bodiless {
+                    let length = self.number("content-length");
+                    if length.is_none_or(|length| length < 200) {
+                        self.problems.push(format!("content-length {length:?}"));
+                    }
+                } else {
+                    self.token_body(case, first);
+                }
+            }
+            304 => {
+                let held = first
+                    .map(|body| format!("\"{}\"", body["token_id"].as_str().unwrap_or_default()));
+                self.header_is("etag", &held.unwrap_or_default());
+                self.equal("content-type", self.header("content-type"), None);
+                // One-hour tokens: 48 to 54 minutes.
+                self.number_within("retry-after", (2800, 3240));
+            }
+            _ => {
+                self.header_is("content-type", "application/problem+json");
+                if !bodiless {
+                    let body = json(&self.seen.body);
+                    self.equal(
+                        "body.status",
+                        body["status"].as_u64(),
+                        Some(u64::from(expect.status)),
+                    );
+                    let code = body["code"].as_str().map(str::to_owned);
+                    self.equal("code", code, expect.code.clone());
+                }
+            }
+        }
+        if let Some(bounds) = expect.retry_after {
+            self.number_within("retry-after", bounds);
+        }
+    }
+
+    fn token_body(&mut self, case: &Case, first: Option<&Value>) {
+        let body = json(&self.seen.body);
+        let keys: Vec<&str> = body
+            .as_object()
+            .map(|object| object.keys().map(String::as_str).collect())
+            .unwrap_or_default();
+        let mut wanted = [
+            "token",
+            "user_id",
+            "scope",
+            "expires_in",
+            "refresh_in",
+            "expires_at",
+            "token_id",
+            "region",
+        ];
+        wanted.sort_unstable();
+        self.equal("keys", keys, wanted.to_vec());
+        self.equal("user_id", body["user_id"].as_str(), case.user.as_deref());
+        self.equal(
+            "scope",
+            body["scope"].as_str(),
+            Some(&*format!(
+                "user_id:{USER} inbox:read:messages inbox:write:events"
+            )),
+        );
+        self.equal("region", body["region"].as_str(), Some("us"));
+        let expires_in = body["expires_in"].as_u64().unwrap_or_default();
+        let refresh_in = body["refresh_in"].as_u64().unwrap_or_default();
+        if !(3500..=3600).contains(&expires_in) || !(2800..=3240).contains(&refresh_in) {
+            self.problems
+                .push(format!("expires_in {expires_in}, refresh_in {refresh_in}"));
+        }
+        let tag = format!("\"{}\"", body["token_id"].as_str().unwrap_or_default());
+        self.header_is("etag", &tag);
+        if case.expect.same_token {
+            self.equal(
+                "token",
+                Some(&body["token"]),
+                first.map(|body| &body["token"]),
+            );
+        }
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        let mut values = self.seen.headers.iter().filter(|(known, _)| known == name);
+        values.next().map(|(_, value)| value.clone())
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.header(name)?.parse().ok()
+    }
+
+    fn number_within(&mut self, name: &str, (low, high): (u64, u64)) {
+        let number = self.number(name);
+        if number.is_none_or(|number| !(low..=high).contains(&number)) {
+            self.problems
+                .push(format!("{name} is {number:?}, not within {low}..={high}"));
+        }
+    }
+
+    fn header_is(&mut self, name: &str, wanted: &str) {
+        let value = self.header(name);
+        self.equal(name, value.as_deref(), Some(wanted));
+    }
+
+    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, seen: T, wanted: T) {
+        if seen != wanted {
+            self.problems
+                .push(format!("{what} is {seen:?}, not {wanted:?}"));
+        }
+    }
+}
+
+fn provider(courier: &EmulatorServer) -> TokenProvider {
+    TokenProvider::builder(courier.api_key())
+        .base_url(courier.url())
+        .build()
+        .expect("a provider for the emulator")
+}
+
+fn json(body: &str) -> Value {
+    serde_json::from_str(body).unwrap_or_default()
+}
+
+fn get() -> String {
+    "GET".into()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the default of an `Option`")]
+fn somebody() -> Option<String> {
+    Some(USER.into())
+}
+
+const USER: &str = "user-1";
