@@ -1,4 +1,77 @@
-//! wip
+//! Courier Inbox tokens for the users of your app: issued once, refreshed in time, served through
+//! outages.
+//!
+//! [Courier](https://www.courier.com)'s Inbox, toasts and preferences run in a browser or on a
+//! phone and need a JWT for the signed-in user. Only a backend may have one issued, with the
+//! workspace's API key. A [`TokenProvider`] does, for any number of users:
+//!
+//! ```
+//! use courier_auth_core::{Scope, TokenProvider, TokenRequest};
+//!
+//! # #[cfg(feature = "emulator")]
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let courier = courier_auth_core::emulator::Emulator::start().await?;
+//! # let (api_key, base_url) = (courier.api_key(), courier.url());
+//! let provider = TokenProvider::builder(api_key) // or `from_env()`: COURIER_API_KEY
+//!     .base_url(base_url) // only for an emulator or a gateway
+//!     .scopes(Scope::RECOMMENDED)
+//!     .build()?;
+//!
+//! // One per request of your app; the user is whoever your own session says it is.
+//! let token = provider.token(&TokenRequest::for_user("user-1")).await?;
+//! assert_eq!(token.user_id().as_str(), "user-1");
+//! assert!(token.expires_in().as_secs() > 3500);
+//!
+//! // The second one is the same, and Courier hears nothing of it.
+//! let again = provider.token(&TokenRequest::for_user("user-1")).await?;
+//! assert_eq!(again.id(), token.id());
+//! # assert_eq!(courier.issued(), 1);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "emulator"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Which crate
+//!
+//! In an actix-web app use `courier-auth-actix`, in an axum or tower app `courier-auth-tower`: they
+//! add the route that the browser calls and contain this crate. Use this one alone for another
+//! framework (see [`Endpoint`]), for a background job, or to render the token into a page.
+//!
+//! # What happens to a token
+//!
+//! With a lifetime of an hour, the default:
+//!
+//! | what is left of it | what a caller gets |
+//! |---|---|
+//! | more than 15 to 20 minutes | the token, without any I/O |
+//! | 5 minutes and more | the token at once; one background call fetches the next |
+//! | 30 seconds to 5 minutes | the next token if it comes within a second, else this one |
+//! | less, or there is none | the next token if it comes within 5 seconds, else an [`Error`] |
+//!
+//! Other lifetimes have proportionate bounds. A call to Courier belongs to no caller: it goes on
+//! when they hang up, and all that wait for it get its token, or its error. An error never takes
+//! the place of a token that can still be used. After a failure a user's next call waits (1 to 15
+//! seconds without a token, 5 to 60 with one); when Courier fails for several users it is left
+//! alone and tried by one caller at a time; when it refuses the API key, for 10 to 60 seconds. At
+//! most 16 calls run at once, those that somebody waits for first. Nothing that fails is final.
+//!
+//! # Security
+//!
+//! A user id is checked before a byte leaves ([`UserId`]), because Courier's scopes are one string
+//! in which a space begins the next permission. A token whose claims name another user is thrown
+//! away. The API key and tokens have no `Display`, are redacted in `Debug`, and appear in no error
+//! and no log. Redirects are not followed, and `http://` is refused except to loopback.
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `emulator` | an emulator of Courier's API for tests and offline development | no |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod cache;
 mod client;
 #[cfg(feature = "emulator")]

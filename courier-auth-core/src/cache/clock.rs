@@ -59,13 +59,21 @@ impl Clock {
     }
 }
 
-/// A wall clock that follows Tokio's (paused) time and can be stepped against it.
+/// A wall clock that follows Tokio's (paused) time, sleeps like a laptop and can be set wrong.
 #[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct ManualClock {
     start: Moment,
-    /// Forward and backward steps so far.
-    steps: Mutex<(Duration, Duration)>,
+    state: Mutex<ManualState>,
+}
+
+#[cfg(test)]
+#[derive(Debug, Default)]
+struct ManualState {
+    /// Time during which the monotonic clock stood still.
+    slept: Duration,
+    ahead: Duration,
+    behind: Duration,
 }
 
 #[cfg(test)]
@@ -77,26 +85,39 @@ impl ManualClock {
                 wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
                 mono: Instant::now(),
             },
-            steps: Mutex::default(),
+            state: Mutex::default(),
         })
     }
 
+    /// What the machine's clocks say.
     pub(crate) fn now(&self) -> Moment {
+        let state = self.state.lock().expect("no panic while held");
         let mono = Instant::now();
-        let (forward, backward) = *self.steps.lock().expect("no panic while held");
         Moment {
-            wall: self.start.wall + (mono - self.start.mono) + forward - backward,
+            wall: self.start.wall + (mono - self.start.mono) + state.slept + state.ahead
+                - state.behind,
             mono,
         }
     }
 
-    /// Steps the wall clock forward: somebody set it, or the machine slept.
-    pub(crate) fn step_forward(&self, by: Duration) {
-        self.steps.lock().expect("no panic while held").0 += by;
+    /// What time it really is, for example at Courier.
+    pub(crate) fn true_time(&self) -> SystemTime {
+        let state = self.state.lock().expect("no panic while held");
+        self.start.wall + (Instant::now() - self.start.mono) + state.slept
     }
 
-    /// Steps the wall clock back.
-    pub(crate) fn step_back(&self, by: Duration) {
-        self.steps.lock().expect("no panic while held").1 += by;
+    /// The machine sleeps: time passes, the monotonic clock stands still.
+    pub(crate) fn sleep(&self, time: Duration) {
+        self.state.lock().expect("no panic while held").slept += time;
+    }
+
+    /// Somebody sets the wall clock forward.
+    pub(crate) fn set_forward(&self, by: Duration) {
+        self.state.lock().expect("no panic while held").ahead += by;
+    }
+
+    /// Somebody sets the wall clock back.
+    pub(crate) fn set_back(&self, by: Duration) {
+        self.state.lock().expect("no panic while held").behind += by;
     }
 }

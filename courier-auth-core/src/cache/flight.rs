@@ -1,6 +1,6 @@
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,9 +13,9 @@ use tokio::{
 use tracing::{Instrument, debug, error, info_span, warn};
 
 use super::{
-    Shared,
+    Shared, gone,
     slot::Slot,
-    upstream::{Admission, Permit, QUEUE_WAIT, Upstream},
+    upstream::{Admission, QUEUE_WAIT, Upstream},
 };
 use crate::{
     error::{Error, ErrorKind, chain},
@@ -36,7 +36,7 @@ pub(crate) struct Flight {
     due: Mutex<Instant>,
     /// Here and not in the task, so that a task on a runtime that stands still can be relieved of
     /// it.
-    permit: Mutex<Option<Permit>>,
+    admission: Mutex<Option<Admission>>,
 }
 
 impl Flight {
@@ -57,12 +57,15 @@ impl Flight {
         }
     }
 
-    /// Gives back the permit of a flight that somebody else takes over.
-    pub(crate) fn release(&self) -> Option<Permit> {
-        self.permit
+    /// Gives back what it was admitted with: it has landed, or somebody else takes over.
+    pub(crate) fn release(&self) -> Option<Admission> {
+        self.admission().take()
+    }
+
+    fn admission(&self) -> MutexGuard<'_, Option<Admission>> {
+        self.admission
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take()
     }
 
     fn due(&self) -> Instant {
@@ -113,7 +116,7 @@ pub(crate) struct Pilot {
     grant: Grant,
     flight: Arc<Flight>,
     publisher: watch::Sender<Option<Landing>>,
-    admission: Admission,
+    key_epoch: u64,
     landed: bool,
 }
 
@@ -127,6 +130,7 @@ impl Pilot {
         admission: Admission,
     ) -> Self {
         let (publisher, landing) = watch::channel(None);
+        let key_epoch = admission.key_epoch;
         slot.took_off();
         Self {
             flight: Arc::new(Flight {
@@ -134,13 +138,13 @@ impl Pilot {
                 replaces,
                 landing,
                 due: Mutex::new(Instant::now() + SLACK),
-                permit: Mutex::new(None),
+                admission: Mutex::new(Some(admission)),
             }),
             shared,
             slot,
             grant,
             publisher,
-            admission,
+            key_epoch,
             landed: false,
         }
     }
@@ -168,11 +172,20 @@ impl Pilot {
         self.land(outcome);
     }
 
-    async fn ask(&mut self) -> Result<Token, Error> {
+    async fn ask(&self) -> Result<Token, Error> {
         let flight = Arc::clone(&self.flight);
-        flight.promise(QUEUE_WAIT);
-        let permit = self.shared.gate.permit(&mut self.admission).await?;
-        *flight.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+        let queued = flight
+            .admission()
+            .as_ref()
+            .is_some_and(Admission::is_queued);
+        if queued {
+            flight.promise(QUEUE_WAIT);
+            let (permit, probes) = self.shared.gate.wait().await?;
+            match &mut *flight.admission() {
+                Some(admission) => admission.board(permit, probes),
+                None => return Err(gone()),
+            }
+        }
 
         let clock = &self.shared.clock;
         let upstream = &flight.home.upstream;
@@ -214,7 +227,7 @@ impl Pilot {
         let verdict = outcome.as_ref().map(|_token| ());
         self.shared
             .gate
-            .record(verdict, &self.grant.user_id, &self.admission, now.mono);
+            .record(verdict, &self.grant.user_id, self.key_epoch, now.mono);
         self.log(&outcome);
         self.publish(match outcome {
             Ok(token) => Landing::Token(token),

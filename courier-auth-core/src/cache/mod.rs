@@ -8,6 +8,8 @@ pub(crate) mod clock;
 mod flight;
 pub(crate) mod policy;
 mod slot;
+#[cfg(test)]
+mod tests;
 pub(crate) mod upstream;
 
 use std::{

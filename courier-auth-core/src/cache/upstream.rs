@@ -76,25 +76,18 @@ impl Gate {
         })
     }
 
-    /// Waits for the admission's permit, and looks again whether Courier is worth a call: it may
+    /// Waits in the queue for a permit, and looks again whether Courier is worth a call: it may
     /// have failed for everybody meanwhile.
-    pub(crate) async fn permit(&self, admission: &mut Admission) -> Result<Permit, Error> {
-        if let Some(permit) = admission.permit.take() {
-            return Ok(permit);
-        }
+    pub(crate) async fn wait(&self) -> Result<(Permit, Vec<Probe>), Error> {
         let permits = Arc::clone(&self.permits);
-        let acquired = timeout(QUEUE_WAIT, permits.acquire_owned()).await;
-        admission.ticket = None;
-        let Ok(Ok(permit)) = acquired else {
+        let Ok(Ok(call)) = timeout(QUEUE_WAIT, permits.acquire_owned()).await else {
             return Err(overloaded());
         };
-        if admission.probes.is_empty() {
-            admission.probes = self.check(Instant::now())?;
-        }
-        Ok(Permit {
-            _call: permit,
+        let permit = Permit {
+            _call: call,
             _background: None,
-        })
+        };
+        Ok((permit, self.check(Instant::now())?))
     }
 
     /// Learns from the end of a flight.
@@ -102,7 +95,7 @@ impl Gate {
         &self,
         outcome: Result<(), &Error>,
         user: &UserId,
-        admission: &Admission,
+        key_epoch: u64,
         now: Instant,
     ) {
         let Err(error) = outcome else {
@@ -113,7 +106,7 @@ impl Gate {
         match error.kind() {
             ErrorKind::ApiKeyRefused => {
                 self.reached();
-                if admission.key_epoch == self.key_epoch.load(Ordering::Acquire) {
+                if key_epoch == self.key_epoch.load(Ordering::Acquire) {
                     self.key_latch.open(now, error.clone(), fastrand::f64());
                 }
             }
@@ -125,7 +118,7 @@ impl Gate {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .add(user);
-                if enough || self.breaker.is_open() {
+                if enough {
                     self.breaker.open(now, error.clone(), fastrand::f64());
                 }
             }
@@ -188,10 +181,24 @@ pub(crate) enum Urgency {
 /// What a flight holds until it has landed.
 #[derive(Debug)]
 pub(crate) struct Admission {
+    pub(crate) key_epoch: u64,
     probes: Vec<Probe>,
     permit: Option<Permit>,
     ticket: Option<Ticket>,
-    key_epoch: u64,
+}
+
+impl Admission {
+    /// Whether it has to [`wait`](Gate::wait) for its permit.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.permit.is_none()
+    }
+
+    /// Leaves the queue.
+    pub(crate) fn board(&mut self, permit: Permit, probes: Vec<Probe>) {
+        self.ticket = None;
+        self.permit = Some(permit);
+        self.probes.extend(probes);
+    }
 }
 
 /// The right to one call.

@@ -307,6 +307,7 @@ impl Check {
         self.equal(name, value.as_deref(), Some(wanted));
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads like an assertion")]
     fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, seen: T, wanted: T) {
         if seen != wanted {
             self.problems

@@ -1,0 +1,158 @@
+//! How many calls run at once, and whose go first.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::{Mood, World, settle};
+use crate::{
+    cache::Wish,
+    error::{Error, ErrorKind},
+    token::Token,
+};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn ask(world: &World, user: &str) -> JoinHandle<Result<Token, Error>> {
+    let cache = world.cache.clone();
+    let grant = world.grant(user);
+    tokio::spawn(async move { cache.get(&grant, Wish::Any).await })
+}
+
+#[tokio::test(start_paused = true)]
+async fn sixteen_calls_at_once_and_256_in_the_queue() {
+    let world = World::new(HOUR, 1000);
+    world
+        .courier
+        .set_mood(Mood::Slow(Duration::from_millis(100)));
+    let callers: Vec<_> = (0..300).map(|n| ask(&world, &format!("u{n}"))).collect();
+    settle().await;
+    let status = world.cache.status();
+    assert_eq!((status.calls_in_flight, status.queued), (16, 256));
+
+    let mut refused = 0;
+    for caller in callers {
+        match caller.await.unwrap() {
+            Ok(_) => {}
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Overloaded);
+                assert!(error.retry_after().is_some());
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(refused, 300 - 16 - 256);
+    assert_eq!(world.courier.most_running(), 16);
+    let status = world.cache.status();
+    assert_eq!((status.calls_in_flight, status.queued), (0, 0));
+    // Too many callers are no failure of the user's: no backoff.
+    world.get("u299").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn background_refreshes_leave_room_for_callers_that_wait() {
+    let world = World::new(HOUR, 1000);
+    for n in 0..30 {
+        world.get(&format!("u{n}")).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(46 * 60)).await;
+    world.courier.set_mood(Mood::Slow(Duration::from_secs(1)));
+    for n in 0..30 {
+        world.get(&format!("u{n}")).await.unwrap();
+    }
+    settle().await;
+    assert_eq!(world.courier.running(), 12, "the others did not queue");
+    assert_eq!(world.cache.status().queued, 0);
+
+    // Somebody new does not wait behind them.
+    let start = tokio::time::Instant::now();
+    world.get("new").await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_was_skipped_is_made_up_for() {
+    let world = World::new(HOUR, 1000);
+    for n in 0..30 {
+        world.get(&format!("u{n}")).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(46 * 60)).await;
+    for _ in 0..3 {
+        for n in 0..30 {
+            world.get(&format!("u{n}")).await.unwrap();
+        }
+        settle().await;
+    }
+    assert_eq!(world.courier.calls(), 60);
+}
+
+/// Those who wait in the queue when Courier goes down are not each tried.
+#[tokio::test(start_paused = true)]
+async fn an_outage_empties_the_queue() {
+    let world = World::new(HOUR, 1000);
+    world.courier.set_mood(Mood::Hang);
+    let callers: Vec<_> = (0..200).map(|n| ask(&world, &format!("u{n}"))).collect();
+    for caller in callers {
+        assert!(caller.await.unwrap().is_err());
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    // Sixteen under way, and those that took the place of the first four to fail.
+    assert_eq!(world.courier.calls(), (16 + 4) * 3);
+    let status = world.cache.status();
+    assert_eq!((status.calls_in_flight, status.queued), (0, 0));
+    assert!(status.circuit_open);
+    assert!(status.last_error.is_some() && status.last_error_at.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_bounded_and_flights_are_not_evicted() {
+    let world = World::new(HOUR, 50);
+    world.courier.set_mood(Mood::Slow(Duration::from_secs(1)));
+    let caller = ask(&world, "pinned");
+    settle().await;
+    world.courier.set_mood(Mood::Ok);
+    for n in 0..1000 {
+        world.get(&format!("u{n}")).await.unwrap();
+    }
+    let calls = world.courier.calls();
+    caller.await.unwrap().unwrap();
+    world.get("pinned").await.unwrap();
+    assert_eq!(world.courier.calls(), calls, "its flight landed in the map");
+    assert!(
+        world.cache.status().users <= 60,
+        "{}",
+        world.cache.status().users
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn scopes_that_differ_in_every_request_do_not_fill_the_memory() {
+    use crate::{
+        request::{Defaults, TokenRequest},
+        scope::{Scope, Scopes},
+    };
+    let world = World::new(HOUR, 50);
+    let defaults = Defaults {
+        scopes: Scopes::new(Scope::MINIMAL).unwrap(),
+        lifetime: HOUR,
+    };
+    let grant = |n: usize| {
+        let scopes = [Scope::new(format!("read:{n}")).unwrap()];
+        TokenRequest::for_user("alice")
+            .scopes(scopes)
+            .grant(&defaults)
+            .unwrap()
+    };
+    for n in 0..100 {
+        let token = world.cache.get(&grant(n), Wish::Any).await.unwrap();
+        assert_eq!(token.scope(), format!("user_id:alice read:{n}"));
+    }
+    assert_eq!(world.courier.calls(), 100);
+    // The last eight are there, the first is not.
+    for n in 92..100 {
+        world.cache.get(&grant(n), Wish::Any).await.unwrap();
+    }
+    assert_eq!(world.courier.calls(), 100);
+    world.cache.get(&grant(0), Wish::Any).await.unwrap();
+    assert_eq!(world.courier.calls(), 101);
+}

@@ -1,0 +1,269 @@
+//! The cache against a scripted Courier, on Tokio's paused clock.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod cancellation;
+mod gate;
+mod runtimes;
+mod scenarios;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use super::{
+    TokenCache, Wish,
+    clock::{Clock, ManualClock},
+    upstream::Upstream,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    request::{Defaults, Grant, TokenRequest},
+    scope::{Scope, Scopes},
+    token::{Issued, Token},
+};
+
+/// A cache and the Courier that it asks.
+pub(super) struct World {
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) courier: Courier,
+    pub(super) cache: TokenCache,
+    pub(super) lifetime: Duration,
+}
+
+impl World {
+    pub(super) fn new(lifetime: Duration, max_users: usize) -> Self {
+        let clock = ManualClock::new();
+        let courier = Courier::new(Arc::clone(&clock));
+        let cache = TokenCache::new(
+            Arc::new(courier.clone()),
+            max_users,
+            tokio::runtime::Handle::try_current().ok(),
+            Clock::Manual(Arc::clone(&clock)),
+        );
+        Self {
+            clock,
+            courier,
+            cache,
+            lifetime,
+        }
+    }
+
+    pub(super) fn grant(&self, user: &str) -> Grant {
+        let defaults = Defaults {
+            scopes: Scopes::new(Scope::MINIMAL).unwrap(),
+            lifetime: self.lifetime,
+        };
+        TokenRequest::for_user(user).grant(&defaults).unwrap()
+    }
+
+    pub(super) async fn get(&self, user: &str) -> Result<Token, Error> {
+        self.cache.get(&self.grant(user), Wish::Any).await
+    }
+}
+
+/// What Courier does with a call.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Mood {
+    Ok,
+    /// Answers correctly, later.
+    Slow(Duration),
+    Hang,
+    Status(u16, Option<Duration>),
+    /// An answer that is no token.
+    Garbage,
+    WrongUser,
+    /// A new token that ends when the last one did.
+    SameExp,
+    /// A token that is no JWT.
+    Opaque,
+    NoExp,
+    ShortLife(Duration),
+    Panic,
+}
+
+/// Courier, as the cache sees it.
+#[derive(Clone)]
+pub(super) struct Courier(Arc<CourierState>);
+
+struct CourierState {
+    clock: Arc<ManualClock>,
+    script: Mutex<Script>,
+}
+
+#[derive(Default)]
+struct Script {
+    mood: Option<Mood>,
+    /// Whether answers say what time it is at Courier.
+    without_date: bool,
+    calls: usize,
+    running: usize,
+    most_running: usize,
+    issued: Vec<Arc<str>>,
+    last_exp: Option<u64>,
+    reconnections: usize,
+}
+
+impl Courier {
+    fn new(clock: Arc<ManualClock>) -> Self {
+        Self(Arc::new(CourierState {
+            clock,
+            script: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn set_mood(&self, mood: Mood) {
+        self.script(|script| script.mood = Some(mood));
+    }
+
+    pub(super) fn send_no_date(&self) {
+        self.script(|script| script.without_date = true);
+    }
+
+    /// How often it was called, every try counted.
+    pub(super) fn calls(&self) -> usize {
+        self.script(|script| script.calls)
+    }
+
+    /// How many calls ran at once at most.
+    pub(super) fn most_running(&self) -> usize {
+        self.script(|script| script.most_running)
+    }
+
+    /// How many calls run now.
+    pub(super) fn running(&self) -> usize {
+        self.script(|script| script.running)
+    }
+
+    /// How often new connections were made.
+    pub(super) fn reconnections(&self) -> usize {
+        self.script(|script| script.reconnections)
+    }
+
+    /// Which of all issued tokens this is, counted from 1.
+    pub(super) fn number_of(&self, token: &Token) -> usize {
+        self.script(|script| {
+            let at = script
+                .issued
+                .iter()
+                .position(|known| **known == *token.as_str());
+            at.map_or(0, |at| at + 1)
+        })
+    }
+
+    fn script<T>(&self, edit: impl FnOnce(&mut Script) -> T) -> T {
+        edit(&mut self.0.script.lock().unwrap())
+    }
+
+    async fn answer(&self, grant: &Grant, mood: Mood) -> Result<Issued, Error> {
+        match mood {
+            Mood::Slow(delay) => tokio::time::sleep(delay).await,
+            Mood::Hang => std::future::pending().await,
+            Mood::Status(status, retry_after) => return Err(refusal(status, retry_after)),
+            Mood::Panic => panic!("the upstream panics"),
+            _ => {}
+        }
+        let now = self.0.clock.true_time();
+        let iat = seconds(now);
+        let life = match mood {
+            Mood::ShortLife(life) => life,
+            _ => grant.lifetime,
+        };
+        let exp = iat + life.as_secs();
+        let mut claims = json!({ "scope": grant.scope_string(), "iat": iat, "exp": exp });
+        match mood {
+            Mood::WrongUser => claims["scope"] = "user_id:somebody-else inbox:read:messages".into(),
+            Mood::NoExp => claims["exp"] = Value::Null,
+            Mood::SameExp => {
+                let last = self.script(|script| script.last_exp);
+                claims["exp"] = last.unwrap_or(exp).into();
+            }
+            _ => {}
+        }
+        Ok(self.script(|script| {
+            let number = script.issued.len() + 1;
+            let token: Arc<str> = match mood {
+                Mood::Garbage => "not a token".into(),
+                Mood::Opaque => format!("5e2b2615.{number}").into(),
+                _ => jwt(&claims, number).into(),
+            };
+            script.issued.push(Arc::clone(&token));
+            script.last_exp = claims["exp"].as_u64();
+            Issued {
+                token: token.to_string().into(),
+                date: (!script.without_date).then(|| UNIX_EPOCH + Duration::from_secs(iat)),
+            }
+        }))
+    }
+}
+
+#[async_trait]
+impl Upstream for Courier {
+    async fn issue(&self, grant: &Grant) -> Result<Issued, Error> {
+        let mood = self.script(|script| {
+            script.calls += 1;
+            script.running += 1;
+            script.most_running = script.most_running.max(script.running);
+            script.mood.clone().unwrap_or(Mood::Ok)
+        });
+        // Also when the call is given up.
+        let _running = Running(self.clone());
+        self.answer(grant, mood).await
+    }
+
+    fn reconnected(&self) -> Arc<dyn Upstream> {
+        self.script(|script| script.reconnections += 1);
+        Arc::new(self.clone())
+    }
+
+    fn set_api_key(&self, _api_key: String) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+struct Running(Courier);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.script(|script| script.running -= 1);
+    }
+}
+
+fn refusal(status: u16, retry_after: Option<Duration>) -> Error {
+    let kind = match status {
+        401 | 403 => ErrorKind::ApiKeyRefused,
+        429 => ErrorKind::RateLimited,
+        500.. => ErrorKind::Unavailable,
+        _ => ErrorKind::RequestRefused,
+    };
+    let error = Error::new(kind, "as scripted").with_status(status);
+    match retry_after {
+        Some(after) => error.with_retry_after(after),
+        None => error,
+    }
+}
+
+fn jwt(claims: &Value, number: usize) -> String {
+    let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    format!(
+        "{}.{}.signature{number}",
+        encode(&json!({ "alg": "HS256", "typ": "JWT" })),
+        encode(claims)
+    )
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Lets everything run that can run without time passing.
+pub(super) async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}

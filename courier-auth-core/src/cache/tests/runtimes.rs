@@ -1,0 +1,164 @@
+//! Runtimes that go away or stand still under a flight, as actix-web's workers may: on real
+//! threads and the real clock.
+
+use std::{sync::mpsc, thread, time::Duration};
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::{Courier, Mood};
+use crate::cache::{
+    TokenCache, Wish,
+    clock::{Clock, ManualClock},
+};
+use crate::request::{Defaults, Grant, TokenRequest};
+use crate::scope::{Scope, Scopes};
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn cache(runtime: Option<Handle>) -> (TokenCache, Courier) {
+    let clock = ManualClock::new();
+    let courier = Courier::new(clock.clone());
+    let cache = TokenCache::new(
+        std::sync::Arc::new(courier.clone()),
+        100,
+        runtime,
+        Clock::Manual(clock),
+    );
+    (cache, courier)
+}
+
+fn grant() -> Grant {
+    let defaults = Defaults {
+        scopes: Scopes::new(Scope::MINIMAL).unwrap(),
+        lifetime: Duration::from_secs(3600),
+    };
+    TokenRequest::for_user("alice").grant(&defaults).unwrap()
+}
+
+/// Asks on this runtime and hangs up soon.
+fn ask_briefly(runtime: &Runtime, cache: &TokenCache) {
+    runtime.block_on(async {
+        let grant = grant();
+        let asked = cache.get(&grant, Wish::Any);
+        let outcome = tokio::time::timeout(Duration::from_millis(50), asked).await;
+        assert!(outcome.is_err(), "Courier hangs");
+    });
+}
+
+/// Asks on a runtime of its own, with a watchdog.
+fn ask(cache: &TokenCache) -> Result<crate::Token, crate::Error> {
+    runtime().block_on(async {
+        tokio::time::timeout(Duration::from_secs(30), cache.get(&grant(), Wish::Any))
+            .await
+            .expect("nothing hangs")
+    })
+}
+
+#[test]
+fn a_runtime_that_is_gone_is_replaced_by_the_next_callers() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let first = runtime();
+    ask_briefly(&first, &cache);
+    drop(first);
+    courier.set_mood(Mood::Ok);
+    ask(&cache).unwrap();
+    assert_eq!(courier.calls(), 2);
+    assert_eq!(cache.status().calls_in_flight, 0);
+    // Cached, wherever it is asked for.
+    ask(&cache).unwrap();
+    assert_eq!(courier.calls(), 2);
+}
+
+#[test]
+fn those_who_wait_for_a_runtime_that_goes_away_get_their_token() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let first = runtime();
+    ask_briefly(&first, &cache);
+    let (waiting, waits) = mpsc::channel();
+    let follower = {
+        let cache = cache.clone();
+        thread::spawn(move || {
+            runtime().block_on(async {
+                let grant = grant();
+                let asked = cache.get(&grant, Wish::Any);
+                waiting.send(()).unwrap();
+                tokio::time::timeout(Duration::from_secs(30), asked)
+                    .await
+                    .expect("nothing hangs")
+            })
+        })
+    };
+    waits.recv().unwrap();
+    courier.set_mood(Mood::Ok);
+    drop(first);
+    follower.join().unwrap().unwrap();
+    assert_eq!(cache.status().calls_in_flight, 0);
+    assert!(courier.reconnections() <= 1);
+}
+
+#[test]
+fn a_runtime_that_stands_still_is_relieved() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let frozen = runtime();
+    ask_briefly(&frozen, &cache);
+    assert_eq!(cache.status().calls_in_flight, 1);
+    courier.set_mood(Mood::Ok);
+    ask(&cache).unwrap();
+    assert_eq!(
+        courier.reconnections(),
+        1,
+        "its connections are not trusted"
+    );
+    assert_eq!(cache.status().calls_in_flight, 0, "its permit came back");
+    // What the frozen one brings when it wakes up changes nothing.
+    let token = ask(&cache).unwrap();
+    frozen.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
+    drop(frozen);
+    assert_eq!(ask(&cache).unwrap().id(), token.id());
+}
+
+#[test]
+fn a_runtime_that_was_never_polled_is_relieved() {
+    let frozen = runtime();
+    let (cache, courier) = cache(Some(frozen.handle().clone()));
+    ask(&cache).unwrap();
+    assert_eq!(courier.reconnections(), 1);
+    assert_eq!(courier.calls(), 1);
+    assert_eq!(cache.status().calls_in_flight, 0);
+    drop(frozen);
+    ask(&cache).unwrap();
+    assert_eq!(courier.calls(), 1);
+}
+
+#[test]
+fn a_runtime_that_was_gone_before_the_first_call() {
+    let gone = runtime();
+    let (cache, courier) = cache(Some(gone.handle().clone()));
+    drop(gone);
+    ask(&cache).unwrap();
+    assert_eq!(courier.calls(), 1);
+    assert_eq!(cache.status().calls_in_flight, 0);
+}
+
+/// actix-web's shape: workers with a runtime each share one cache, and one of them ends.
+#[test]
+fn two_runtimes_share_one_cache_and_one_goes() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Slow(Duration::from_millis(200)));
+    let workers: Vec<_> = (0..2)
+        .map(|_| {
+            let cache = cache.clone();
+            thread::spawn(move || ask(&cache))
+        })
+        .collect();
+    for worker in workers {
+        worker.join().unwrap().unwrap();
+    }
+    assert!(courier.calls() <= 2);
+    assert_eq!(cache.status().calls_in_flight, 0);
+}

@@ -1,0 +1,351 @@
+//! The real HTTP client against the emulator and against sockets that misbehave.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use courier_auth_core::{
+    CourierClient, Error, ErrorKind, Region, Scope, TokenProvider, TokenRequest,
+    emulator::{Emulator, EmulatorServer, ErrorBody, Fault},
+};
+use futures_util::future::join_all;
+
+fn client(courier: &EmulatorServer) -> CourierClient {
+    CourierClient::builder(courier.api_key())
+        .base_url(courier.url())
+        .build()
+        .unwrap()
+}
+
+async fn issue(courier: &EmulatorServer) -> Result<courier_auth_core::Token, Error> {
+    let request = TokenRequest::for_user("user-1");
+    let issued = client(courier);
+    tokio::time::timeout(Duration::from_secs(20), issued.issue_token(&request))
+        .await
+        .expect("the client gives up by itself")
+}
+
+#[tokio::test]
+async fn asks_for_exactly_what_the_request_says() {
+    let courier = Emulator::start().await.unwrap();
+    let request = TokenRequest::for_user("user-1")
+        .scopes(Scope::RECOMMENDED)
+        .lifetime(Duration::from_millis(90_500));
+    let token = client(&courier).issue_token(&request).await.unwrap();
+    let call = &courier.calls()[0];
+    let scope = "user_id:user-1 inbox:read:messages inbox:write:events read:brands \
+                 read:preferences write:preferences";
+    assert_eq!(call.scope.as_deref(), Some(scope));
+    assert_eq!(call.expires_in.as_deref(), Some("90 seconds"));
+    assert_eq!(token.scope(), scope);
+    assert_eq!(token.user_id().as_str(), "user-1");
+    let left = token.expires_in();
+    assert!(left <= Duration::from_secs(90) && left > Duration::from_secs(60));
+    let claims = courier.verify(token.as_str()).unwrap();
+    assert_eq!(claims.exp.unwrap() - claims.iat, 90);
+}
+
+/// Which answers are repeated, as Courier's own SDKs do it.
+#[tokio::test]
+async fn statuses() {
+    use ErrorKind::{ApiKeyRefused, BadAnswer, RateLimited, RequestRefused, Unavailable};
+    for (status, kind, transient, calls) in [
+        (302, BadAnswer, false, 1),
+        (400, RequestRefused, false, 1),
+        (401, ApiKeyRefused, false, 1),
+        (403, ApiKeyRefused, false, 1),
+        (404, RequestRefused, false, 1),
+        (408, Unavailable, true, 3),
+        (409, Unavailable, true, 3),
+        (413, RequestRefused, false, 1),
+        (422, RequestRefused, false, 1),
+        (429, RateLimited, true, 3),
+        (500, Unavailable, true, 3),
+        (503, Unavailable, true, 3),
+        (504, Unavailable, true, 3),
+    ] {
+        let courier = Emulator::start().await.unwrap();
+        courier.fail(Fault::status(status));
+        let error = issue(&courier).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status}");
+        assert_eq!(error.is_transient(), transient, "{status}");
+        assert_eq!(error.status(), Some(status), "{status}");
+        assert_eq!(courier.issued(), calls, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn x_should_retry_overrides_the_status() {
+    for (status, header, calls) in [(503, "false", 1), (400, "true", 3)] {
+        let courier = Emulator::start().await.unwrap();
+        courier.fail(Fault::status_with(status, &[("x-should-retry", header)]));
+        issue(&courier).await.unwrap_err();
+        assert_eq!(courier.issued(), calls, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_is_not_noticed() {
+    let courier = Emulator::start().await.unwrap();
+    courier.fail_next(2, Fault::status(503));
+    issue(&courier).await.unwrap();
+    assert_eq!(courier.issued(), 3);
+}
+
+/// Milliseconds first, then seconds (fractions too), then a date; a minute at most.
+#[tokio::test]
+async fn retry_after_in_all_its_forms() {
+    let secs = Duration::from_secs;
+    let in_30_s = httpdate::fmt_http_date(std::time::SystemTime::now() + secs(30));
+    let long_ago = "Sun, 06 Nov 1994 08:49:37 GMT";
+    for (headers, low, high) in [
+        (vec![("retry-after", "30")], 30.0, 30.0),
+        (vec![("retry-after", "2.5")], 2.5, 2.5),
+        (
+            vec![("retry-after-ms", "4500"), ("retry-after", "30")],
+            4.5,
+            4.5,
+        ),
+        (vec![("retry-after", in_30_s.as_str())], 28.0, 31.0),
+        (vec![("retry-after", "86400")], 60.0, 60.0),
+        (
+            vec![("retry-after-ms", "soon"), ("retry-after", "7")],
+            7.0,
+            7.0,
+        ),
+    ] {
+        let courier = Emulator::start().await.unwrap();
+        courier.fail(Fault::status_with(503, &headers));
+        let error = issue(&courier).await.unwrap_err();
+        let after = error.retry_after().map(|after| after.as_secs_f64());
+        assert!(
+            after.is_some_and(|after| (low..=high).contains(&after)),
+            "{headers:?}: {after:?}"
+        );
+        assert_eq!(courier.issued(), 1, "too long to wait for: {headers:?}");
+    }
+    for nonsense in ["0", "-5", "soon", "NaN", "inf", "1e400", "", long_ago] {
+        let courier = Emulator::start().await.unwrap();
+        courier.fail(Fault::status_with(503, &[("retry-after", nonsense)]));
+        let error = issue(&courier).await.unwrap_err();
+        assert_eq!(error.retry_after(), None, "{nonsense:?}");
+        assert_eq!(courier.issued(), 3, "{nonsense:?}");
+    }
+}
+
+/// The text tells an operator what to do, whatever the body is.
+#[tokio::test]
+async fn error_bodies() {
+    let long = "x".repeat(10_000);
+    for (body, said) in [
+        (ErrorBody::Courier, "authentication_error"),
+        (
+            ErrorBody::Message("no such key\r\nInjected: line".into()),
+            "no such key  Injected",
+        ),
+        (ErrorBody::Message(long), "xxxx"),
+        (ErrorBody::Untyped, "401"),
+        (ErrorBody::Html, "401"),
+        (ErrorBody::Empty, "401"),
+    ] {
+        let courier = Emulator::start().await.unwrap();
+        courier.fail(Fault::Status {
+            status: 401,
+            headers: Vec::new(),
+            body: body.clone(),
+        });
+        let text = issue(&courier).await.unwrap_err().to_string();
+        assert!(text.contains(said), "{body:?}: {text}");
+        assert!(text.contains("see that it is complete"), "{text}");
+        assert!(
+            text.len() < 600 && !text.contains(['\r', '\n', '<']),
+            "{text}"
+        );
+    }
+}
+
+/// Half an answer, none at all, or one that is no token: nothing is followed, nothing is cached.
+#[tokio::test]
+async fn torn_sockets_and_false_tokens() {
+    use ErrorKind::{BadAnswer, Timeout, Unavailable};
+    let elsewhere = Emulator::start().await.unwrap();
+    let redirect = format!("{}/auth/issue-token", elsewhere.url());
+    let cases = [
+        (Fault::Reset, Unavailable, 3),
+        (Fault::TornHead, Unavailable, 3),
+        (Fault::TornBody, Unavailable, 3),
+        (Fault::Hang, Timeout, 3),
+        (Fault::SlowBody(Duration::from_secs(30)), Timeout, 3),
+        (Fault::Html, BadAnswer, 1),
+        (Fault::OversizedToken, BadAnswer, 1),
+        (Fault::WrongUser("alice".into()), BadAnswer, 1),
+        (Fault::ShortLife(Duration::from_secs(1)), BadAnswer, 1),
+        (Fault::Redirect(redirect), BadAnswer, 1),
+    ];
+    join_all(cases.map(async |(fault, kind, calls)| {
+        let courier = Emulator::start().await.unwrap();
+        courier.fail(fault.clone());
+        let error = issue(&courier).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{fault:?}: {error}");
+        assert_eq!(courier.issued(), calls, "{fault:?}");
+    }))
+    .await;
+    assert_eq!(elsewhere.calls().len(), 0, "no redirect was followed");
+}
+
+#[tokio::test]
+async fn what_was_refused_is_not_cached() {
+    for fault in [
+        Fault::Html,
+        Fault::OversizedToken,
+        Fault::WrongUser("alice".into()),
+    ] {
+        let courier = Emulator::start().await.unwrap();
+        let provider = TokenProvider::builder(courier.api_key())
+            .base_url(courier.url())
+            .build()
+            .unwrap();
+        let request = TokenRequest::for_user("user-1");
+        courier.fail_next(1, fault.clone());
+        let error = provider.token(&request).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadAnswer, "{fault:?}");
+        // Until the backoff has passed.
+        let token = tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                match provider.token(&request).await {
+                    Ok(token) => return token,
+                    Err(error) => tokio::time::sleep(error.retry_after().unwrap()).await,
+                }
+            }
+        });
+        assert!(
+            courier.verify(token.await.unwrap().as_str()).is_ok(),
+            "{fault:?}"
+        );
+        assert_eq!(courier.issued(), 2, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_jwt_is_taken_as_it_is() {
+    for fault in [Fault::Opaque, Fault::NoExpiry] {
+        let courier = Emulator::start().await.unwrap();
+        courier.fail(fault.clone());
+        let token = issue(&courier).await.unwrap();
+        let left = token.expires_in();
+        assert!(
+            left > Duration::from_secs(3500) && left <= Duration::from_secs(3600),
+            "{fault:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let courier = Emulator::start().await.unwrap();
+    let client = client(&courier);
+    courier.shutdown().await;
+    let error = client
+        .issue_token(&TokenRequest::for_user("user-1"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.is_transient());
+    assert!(error.to_string().contains("127.0.0.1"), "{error}");
+}
+
+#[test]
+fn base_urls() {
+    let build = |url: &str| CourierClient::builder("pk_test").base_url(url).build();
+    for allowed in [
+        "https://api.courier.com",
+        "https://gateway.example/courier/",
+        "http://127.0.0.1:3000",
+        "http://127.8.8.8",
+        "http://[::1]:3000",
+        "http://localhost:3000",
+    ] {
+        assert!(build(allowed).is_ok(), "{allowed}");
+    }
+    for refused in [
+        "",
+        "api.courier.com",
+        "ftp://api.courier.com",
+        "http://api.courier.com",
+        "http://localhost.evil.example",
+        "http://127.0.0.1.evil.example",
+        "http://10.0.0.1",
+        "http://[::ffff:10.0.0.1]",
+        "https://user:hunter2@api.courier.com",
+        "https://api.courier.com?key=1",
+        "https://api.courier.com#x",
+    ] {
+        let error = build(refused).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{refused}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{refused}");
+    }
+    let dangerous = CourierClient::builder("pk_test")
+        .base_url("http://courier.internal")
+        .danger_allow_http(true);
+    assert!(dangerous.build().is_ok());
+}
+
+#[test]
+fn regions() {
+    let region = |url: Option<&str>, region: Option<Region>| {
+        let mut builder = CourierClient::builder("pk_test");
+        if let Some(url) = url {
+            builder = builder.base_url(url);
+        }
+        if let Some(region) = region {
+            builder = builder.region(region);
+        }
+        builder.build().unwrap().region()
+    };
+    assert_eq!(region(None, None), Region::Us);
+    assert_eq!(region(None, Some(Region::Eu)), Region::Eu);
+    assert_eq!(region(Some("https://api.eu.courier.com"), None), Region::Eu);
+    assert_eq!(
+        region(Some("https://api.eu.courier.com.evil.example"), None),
+        Region::Us
+    );
+    assert_eq!(
+        region(Some("http://127.0.0.1:1"), Some(Region::Eu)),
+        Region::Eu
+    );
+}
+
+#[test]
+fn api_keys_that_cannot_be_one() {
+    for key in [
+        "",
+        " ",
+        "pk_test\n",
+        "pk test",
+        "pk_\u{0}",
+        "pk_ключ",
+        "pk\u{a0}x",
+    ] {
+        let error = CourierClient::builder(key).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{key:?}");
+        assert!(key.is_empty() || key == " " || !error.to_string().contains(key));
+    }
+}
+
+#[test]
+fn certificates() {
+    for pem in [
+        "",
+        "no pem",
+        "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----",
+    ] {
+        let error = CourierClient::builder("pk_test")
+            .root_certificate_pem(pem)
+            .build();
+        assert_eq!(
+            error.unwrap_err().kind(),
+            ErrorKind::Configuration,
+            "{pem:?}"
+        );
+    }
+}
