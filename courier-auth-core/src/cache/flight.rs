@@ -6,16 +6,16 @@ use std::{
 
 use futures_util::FutureExt;
 use tokio::{
-    runtime::Handle,
     sync::watch,
     time::{Instant, timeout, timeout_at},
 };
 use tracing::{Instrument, debug, error, info_span, warn};
 
 use super::{
-    Shared, gone,
+    gone,
+    shared::{Home, Shared},
     slot::Slot,
-    upstream::{Admission, QUEUE_WAIT, Upstream},
+    upstream::{Admission, QUEUE_WAIT},
 };
 use crate::{
     error::{Error, ErrorKind, chain},
@@ -94,18 +94,6 @@ pub(crate) enum Landing {
     Failed(Error),
     /// The task was dropped before it was done: its runtime shut down.
     Abandoned,
-}
-
-/// A runtime and the connections that live on it.
-pub(crate) struct Home {
-    pub(crate) runtime: Handle,
-    pub(crate) upstream: Arc<dyn Upstream>,
-}
-
-impl std::fmt::Debug for Home {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Home").finish_non_exhaustive()
-    }
 }
 
 /// The side of a flight that flies it. Whatever happens to it, a landing is published and the

@@ -1,32 +1,32 @@
 //! Tokens by user: served while they are fresh, refreshed before they end, asked for once.
 //!
 //! `policy` decides, `slot` remembers, `flight` asks Courier in a task of its own, `upstream`
-//! says whether Courier may be asked, `clock` tells the time. This file ties them together.
+//! says whether Courier may be asked (with a `breaker`), `clock` tells the time, `shared` is what
+//! they all need. This file ties them together: it looks at a slot, decides and waits.
 
 mod breaker;
 pub(crate) mod clock;
 mod flight;
 pub(crate) mod policy;
+mod shared;
 mod slot;
+mod status;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upstream;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
-use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
 use tokio::{runtime::Handle, time::Instant};
 
+pub use self::status::Status;
 use self::{
     clock::{Clock, Moment},
-    flight::{Flight, Home, Landing, Pilot, Waited},
+    flight::{Flight, Landing, Pilot, Waited},
     policy::{Demand, Plan, Zone},
+    shared::{Home, Shared},
     slot::{Entry, Slot, SlotState},
-    upstream::{Gate, Upstream, Urgency},
+    upstream::{Upstream, Urgency},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -47,27 +47,8 @@ impl TokenCache {
         runtime: Option<Handle>,
         clock: Clock,
     ) -> Self {
-        let home = runtime.map(|runtime| {
-            Arc::new(Home {
-                runtime,
-                upstream: Arc::clone(&upstream),
-            })
-        });
         Self {
-            shared: Arc::new(Shared {
-                slots: Cache::with(
-                    max_users,
-                    max_users as u64,
-                    UnitWeighter,
-                    DefaultHashBuilder::default(),
-                    PinFlights,
-                ),
-                gate: Gate::new(),
-                upstream,
-                home: Mutex::new(home),
-                clock,
-                last_error: Mutex::new(None),
-            }),
+            shared: Arc::new(Shared::new(upstream, max_users, runtime, clock)),
         }
     }
 
@@ -102,9 +83,7 @@ impl TokenCache {
 
     /// Forgets a user. A flight that is on its way lands in the forgotten slot.
     pub(crate) fn invalidate(&self, user: &UserId) {
-        if let Some((_, slot)) = self.shared.slots.remove(user) {
-            slot.detach();
-        }
+        self.shared.forget(user);
     }
 
     pub(crate) fn set_api_key(&self, api_key: String) -> Result<(), Error> {
@@ -114,26 +93,13 @@ impl TokenCache {
     }
 
     pub(crate) fn status(&self) -> Status {
-        let shared = &self.shared;
-        let last_error = shared
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Status {
-            users: shared.slots.len(),
-            calls_in_flight: shared.gate.calls(),
-            queued: shared.gate.queued(),
-            circuit_open: shared.gate.is_open(),
-            api_key_refused: shared.gate.is_key_refused(),
-            last_error: last_error.as_ref().map(|(_, error)| error.clone()),
-            last_error_at: last_error.as_ref().map(|(at, _)| *at),
-        }
+        self.shared.status()
     }
 
     /// Looks at the slot and decides, without waiting for anything.
     fn step(&self, grant: &Grant, wish: Wish, takeover: Option<&Takeover>) -> Result<Step, Error> {
         loop {
-            let slot = self.slot(&grant.user_id);
+            let slot = self.shared.slot(&grant.user_id);
             let mut state = slot.lock();
             if state.detached {
                 // It left the map between the look-up and the lock.
@@ -242,21 +208,8 @@ impl TokenCache {
         ))
     }
 
-    fn slot(&self, user: &UserId) -> Arc<Slot> {
-        let slots = &self.shared.slots;
-        if let Some(slot) = slots.get(user) {
-            return slot;
-        }
-        let made =
-            slots.get_or_insert_with(user, || Ok::<_, std::convert::Infallible>(Arc::default()));
-        match made {
-            Ok(slot) => slot,
-            Err(never) => match never {},
-        }
-    }
-
     fn usable(&self, grant: &Grant) -> Option<Entry> {
-        let slot = self.shared.slots.get(&grant.user_id)?;
+        let slot = self.shared.known_slot(&grant.user_id)?;
         let mut state = slot.lock();
         let variant = state.known_variant(grant)?;
         variant.usable(self.shared.clock.now()).cloned()
@@ -282,88 +235,6 @@ pub(crate) enum Wish {
     Other(TokenId),
 }
 
-/// How a provider is doing, for a health page.
-///
-/// A provider that is not doing well is no reason to take the app out of service: tokens that are
-/// cached are served on.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Status {
-    /// Users in the cache.
-    pub users: usize,
-    /// Calls to Courier under way, at most 16.
-    pub calls_in_flight: usize,
-    /// New users who wait for a call to become free, at most 256.
-    pub queued: usize,
-    /// Whether Courier is left alone because it failed for several users.
-    pub circuit_open: bool,
-    /// Whether Courier refused the API key when it was last asked.
-    pub api_key_refused: bool,
-    /// The last thing that went wrong, however long ago.
-    pub last_error: Option<Error>,
-    /// When that was, on this machine's clock.
-    pub last_error_at: Option<SystemTime>,
-}
-
-/// What the tasks of a cache share with it.
-pub(crate) struct Shared {
-    slots: Cache<UserId, Arc<Slot>, UnitWeighter, DefaultHashBuilder, PinFlights>,
-    gate: Gate,
-    upstream: Arc<dyn Upstream>,
-    home: Mutex<Option<Arc<Home>>>,
-    clock: Clock,
-    last_error: Mutex<Option<(SystemTime, Error)>>,
-}
-
-impl Shared {
-    /// Where flights start: on the given runtime, or on that of the first caller.
-    fn home(&self) -> Result<Arc<Home>, Error> {
-        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(home) = &*home {
-            return Ok(Arc::clone(home));
-        }
-        let new = Arc::new(Home {
-            runtime: current_runtime()?,
-            upstream: Arc::clone(&self.upstream),
-        });
-        *home = Some(Arc::clone(&new));
-        Ok(new)
-    }
-
-    /// Moves to the caller's runtime and to new connections, unless somebody has moved already.
-    fn move_home(&self, from: &Arc<Home>) -> Result<Arc<Home>, Error> {
-        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(home) = &*home
-            && !Arc::ptr_eq(home, from)
-        {
-            return Ok(Arc::clone(home));
-        }
-        let new = Arc::new(Home {
-            runtime: current_runtime()?,
-            upstream: from.upstream.reconnected(),
-        });
-        *home = Some(Arc::clone(&new));
-        Ok(new)
-    }
-
-    fn note_error(&self, error: &Error) {
-        let mut last = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last = Some((self.clock.now().wall, error.clone()));
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("users", &self.slots.len())
-            .field("gate", &self.gate)
-            .finish_non_exhaustive()
-    }
-}
-
 /// What the look at a slot led to.
 enum Step {
     Serve(Token),
@@ -384,22 +255,6 @@ impl Step {
 struct Takeover {
     of: Arc<Flight>,
     home: Arc<Home>,
-}
-
-/// Keeps a slot in the map while a flight will land in it, and tells its holders when it leaves.
-#[derive(Clone, Copy, Debug)]
-struct PinFlights;
-
-impl Lifecycle<UserId, Arc<Slot>> for PinFlights {
-    type RequestState = ();
-
-    fn is_pinned(&self, _user: &UserId, slot: &Arc<Slot>) -> bool {
-        slot.is_pinned()
-    }
-
-    fn on_evict(&self, _state: &mut (), _user: UserId, slot: Arc<Slot>) {
-        slot.detach();
-    }
 }
 
 /// What a wish comes to, given what is cached.
@@ -427,16 +282,6 @@ fn demand(
         Wish::Other(_) if taking_over || state.may_replace(age, now.mono) => Demand::Other,
         _ => Demand::Newer,
     }
-}
-
-fn current_runtime() -> Result<Handle, Error> {
-    Handle::try_current().map_err(|_| {
-        Error::new(
-            ErrorKind::Runtime,
-            "there is no Tokio runtime to ask Courier on: call from within one, or give one to \
-             the builder",
-        )
-    })
 }
 
 fn out_of_patience() -> Error {

@@ -1,0 +1,186 @@
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
+use tokio::runtime::Handle;
+
+use super::{
+    clock::Clock,
+    slot::Slot,
+    status::Status,
+    upstream::{Gate, Upstream},
+};
+use crate::{
+    error::{Error, ErrorKind},
+    request::UserId,
+};
+
+/// What the tasks of a cache share with it.
+pub(crate) struct Shared {
+    slots: Cache<UserId, Arc<Slot>, UnitWeighter, DefaultHashBuilder, PinFlights>,
+    pub(super) gate: Gate,
+    pub(super) upstream: Arc<dyn Upstream>,
+    home: Mutex<Option<Arc<Home>>>,
+    pub(super) clock: Clock,
+    last_error: Mutex<Option<(SystemTime, Error)>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        upstream: Arc<dyn Upstream>,
+        max_users: usize,
+        runtime: Option<Handle>,
+        clock: Clock,
+    ) -> Self {
+        let home = runtime.map(|runtime| {
+            Arc::new(Home {
+                runtime,
+                upstream: Arc::clone(&upstream),
+            })
+        });
+        Self {
+            slots: Cache::with(
+                max_users,
+                max_users as u64,
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                PinFlights,
+            ),
+            gate: Gate::new(),
+            upstream,
+            home: Mutex::new(home),
+            clock,
+            last_error: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let last_error = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Status {
+            users: self.slots.len(),
+            calls_in_flight: self.gate.calls(),
+            queued: self.gate.queued(),
+            circuit_open: self.gate.is_open(),
+            api_key_refused: self.gate.is_key_refused(),
+            last_error: last_error.as_ref().map(|(_, error)| error.clone()),
+            last_error_at: last_error.as_ref().map(|(at, _)| *at),
+        }
+    }
+
+    /// The slot of a user, made if there is none.
+    pub(super) fn slot(&self, user: &UserId) -> Arc<Slot> {
+        let slots = &self.slots;
+        if let Some(slot) = self.known_slot(user) {
+            return slot;
+        }
+        let made =
+            slots.get_or_insert_with(user, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        match made {
+            Ok(slot) => slot,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The slot of a user, if there is one.
+    pub(super) fn known_slot(&self, user: &UserId) -> Option<Arc<Slot>> {
+        self.slots.get(user)
+    }
+
+    /// Takes a user's slot out of the map.
+    pub(super) fn forget(&self, user: &UserId) {
+        if let Some((_, slot)) = self.slots.remove(user) {
+            slot.detach();
+        }
+    }
+
+    /// Where flights start: on the given runtime, or on that of the first caller.
+    pub(super) fn home(&self) -> Result<Arc<Home>, Error> {
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(home) = &*home {
+            return Ok(Arc::clone(home));
+        }
+        let new = Arc::new(Home {
+            runtime: current_runtime()?,
+            upstream: Arc::clone(&self.upstream),
+        });
+        *home = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    /// Moves to the caller's runtime and to new connections, unless somebody has moved already.
+    pub(super) fn move_home(&self, from: &Arc<Home>) -> Result<Arc<Home>, Error> {
+        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(home) = &*home
+            && !Arc::ptr_eq(home, from)
+        {
+            return Ok(Arc::clone(home));
+        }
+        let new = Arc::new(Home {
+            runtime: current_runtime()?,
+            upstream: from.upstream.reconnected(),
+        });
+        *home = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    pub(super) fn note_error(&self, error: &Error) {
+        let mut last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = Some((self.clock.now().wall, error.clone()));
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("users", &self.slots.len())
+            .field("gate", &self.gate)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A runtime and the connections that live on it.
+pub(crate) struct Home {
+    pub(crate) runtime: Handle,
+    pub(crate) upstream: Arc<dyn Upstream>,
+}
+
+impl std::fmt::Debug for Home {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Home").finish_non_exhaustive()
+    }
+}
+
+/// Keeps a slot in the map while a flight will land in it, and tells its holders when it leaves.
+#[derive(Clone, Copy, Debug)]
+struct PinFlights;
+
+impl Lifecycle<UserId, Arc<Slot>> for PinFlights {
+    type RequestState = ();
+
+    fn is_pinned(&self, _user: &UserId, slot: &Arc<Slot>) -> bool {
+        slot.is_pinned()
+    }
+
+    fn on_evict(&self, _state: &mut (), _user: UserId, slot: Arc<Slot>) {
+        slot.detach();
+    }
+}
+
+fn current_runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|_| {
+        Error::new(
+            ErrorKind::Runtime,
+            "there is no Tokio runtime to ask Courier on: call from within one, or give one to \
+             the builder",
+        )
+    })
+}

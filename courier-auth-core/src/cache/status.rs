@@ -1,0 +1,26 @@
+use std::time::SystemTime;
+
+use crate::error::Error;
+
+/// How a provider is doing, for a health page.
+///
+/// A provider that is not doing well is no reason to take the app out of service: tokens that are
+/// cached are served on.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// Users in the cache.
+    pub users: usize,
+    /// Calls to Courier under way, at most 16.
+    pub calls_in_flight: usize,
+    /// New users who wait for a call to become free, at most 256.
+    pub queued: usize,
+    /// Whether Courier is left alone because it failed for several users.
+    pub circuit_open: bool,
+    /// Whether Courier refused the API key when it was last asked.
+    pub api_key_refused: bool,
+    /// The last thing that went wrong, however long ago.
+    pub last_error: Option<Error>,
+    /// When that was, on this machine's clock.
+    pub last_error_at: Option<SystemTime>,
+}

@@ -1,0 +1,174 @@
+use std::time::{Duration, SystemTime};
+
+use reqwest::{Response, StatusCode, Url, header::HeaderMap};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::api_key::ApiKey;
+use crate::{
+    error::{Error, ErrorKind},
+    token::Issued,
+};
+
+/// An answer of Courier's, read to its (bounded) end.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) async fn read(mut response: Response) -> Result<Self, reqwest::Error> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            let room = MAX_ANSWER_BYTES - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if body.len() == MAX_ANSWER_BYTES {
+                break;
+            }
+        }
+        Ok(Self {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body,
+        })
+    }
+
+    pub(super) fn into_issued(self) -> Result<Issued, Error> {
+        #[derive(Deserialize)]
+        struct Body {
+            token: SecretString,
+        }
+        let Ok(body) = serde_json::from_slice::<Body>(&self.body) else {
+            return Err(Error::new(
+                ErrorKind::BadAnswer,
+                format!(
+                    "Courier's answer holds no token (content type {:?}): see whether the base \
+                     URL is that of Courier's API",
+                    self.header("content-type").unwrap_or("not given"),
+                ),
+            )
+            .with_status(self.status.as_u16()));
+        };
+        Ok(Issued {
+            token: body.token,
+            date: self.header("date").and_then(http_date),
+        })
+    }
+
+    pub(super) fn into_error(self, key: &ApiKey) -> Error {
+        let status = self.status.as_u16();
+        let said = self.message(key);
+        let (kind, message) = match status {
+            401 | 403 => (
+                ErrorKind::ApiKeyRefused,
+                format!(
+                    "Courier refused the API key ({status}{said}): see that it is complete, \
+                     belongs to this environment and region, and has not been revoked"
+                ),
+            ),
+            429 => (
+                ErrorKind::RateLimited,
+                format!("Courier limits the number of calls ({status}{said})"),
+            ),
+            408 | 409 | 500.. => (
+                ErrorKind::Unavailable,
+                format!("Courier cannot answer at the moment ({status}{said})"),
+            ),
+            300..=399 => (
+                ErrorKind::BadAnswer,
+                format!(
+                    "Courier's address answers with a redirect ({status}), which is not followed: \
+                     see whether the base URL is that of Courier's API"
+                ),
+            ),
+            _ => (
+                ErrorKind::RequestRefused,
+                format!(
+                    "Courier refused the request ({status}{said}): see the scopes, the lifetime \
+                     and the base URL"
+                ),
+            ),
+        };
+        let mut error = Error::new(kind, message).with_status(status);
+        match self.header("x-should-retry") {
+            Some("true") => error = error.with_transient(true),
+            Some("false") => error = error.with_transient(false),
+            _ => {}
+        }
+        match self.retry_after(SystemTime::now()) {
+            Some(after) => error.with_retry_after(after),
+            None => error,
+        }
+    }
+
+    /// Courier's `type` and `message`, if the body has them, cleaned for a log line.
+    fn message(&self, key: &ApiKey) -> String {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Body {
+            message: Option<String>,
+            r#type: Option<String>,
+        }
+        let body: Body = serde_json::from_slice(&self.body).unwrap_or_default();
+        let clean = |text: String| -> String {
+            // A message that quotes the key must not carry it into logs.
+            text.replace(key.secret.expose_secret(), "[the API key]")
+                .chars()
+                .map(|c| if c.is_control() { ' ' } else { c })
+                .take(MAX_MESSAGE_CHARS)
+                .collect()
+        };
+        match (body.r#type.map(clean), body.message.map(clean)) {
+            (Some(kind), Some(message)) => format!(" {kind}, {message:?}"),
+            (Some(kind), None) => format!(" {kind}"),
+            (None, Some(message)) => format!(" {message:?}"),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// As Courier's SDKs read it: milliseconds first, then seconds, then a date. More than a
+    /// minute is taken for a minute.
+    fn retry_after(&self, now: SystemTime) -> Option<Duration> {
+        let number = |name, unit| {
+            let value: f64 = self.header(name)?.trim().parse().ok()?;
+            Duration::try_from_secs_f64(value * unit).ok()
+        };
+        let after = number("retry-after-ms", 0.001)
+            .or_else(|| number("retry-after", 1.0))
+            .or_else(|| {
+                let date = http_date(self.header("retry-after")?)?;
+                let now = self.header("date").and_then(http_date).unwrap_or(now);
+                date.duration_since(now).ok()
+            })?;
+        (!after.is_zero()).then_some(after.min(MAX_RETRY_AFTER))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// What it means that there was no answer.
+pub(super) fn transport_error(error: reqwest::Error, base_url: &Url) -> Error {
+    let host = base_url.host_str().unwrap_or_default();
+    let error = error.without_url();
+    let (kind, message) = if error.is_timeout() {
+        (ErrorKind::Timeout, "did not answer in time")
+    } else if error.is_connect() {
+        (ErrorKind::Unavailable, "cannot be reached")
+    } else {
+        // Also whatever nobody has thought of: a strange failure must not end the retries.
+        (ErrorKind::Unavailable, "broke off the connection")
+    };
+    Error::new(kind, format!("Courier ({host}) {message}")).with_source(error)
+}
+
+fn http_date(value: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(value).ok()
+}
+
+/// Room for a token of the greatest size and JSON around it.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_MESSAGE_CHARS: usize = 200;
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);

@@ -1,0 +1,32 @@
+use reqwest::header::HeaderValue;
+use secrecy::SecretString;
+
+use super::configuration;
+use crate::error::Error;
+
+/// The workspace's API key, checked, and the header that carries it.
+pub(super) struct ApiKey {
+    pub(super) secret: SecretString,
+    pub(super) header: HeaderValue,
+}
+
+impl ApiKey {
+    pub(super) fn new(key: String) -> Result<Self, Error> {
+        let problem = if key.is_empty() {
+            "is empty"
+        } else if key.chars().any(char::is_whitespace) {
+            "contains white space; was a line break copied with it?"
+        } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            "contains characters that no API key has"
+        } else {
+            let mut header = HeaderValue::try_from(format!("Bearer {key}"))
+                .map_err(|_| configuration("the Courier API key cannot be sent in a header"))?;
+            header.set_sensitive(true);
+            return Ok(Self {
+                secret: key.into(),
+                header,
+            });
+        };
+        Err(configuration(format!("the Courier API key {problem}")))
+    }
+}

@@ -1,0 +1,203 @@
+use std::{
+    env, fmt,
+    net::IpAddr,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+
+use reqwest::{Certificate, Url, redirect};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{CourierClient, Region, api_key::ApiKey, configuration};
+use crate::{error::Error, retry::TRY_TIMEOUT};
+
+/// Settings of a [`CourierClient`].
+#[must_use]
+pub struct CourierClientBuilder {
+    api_key: SecretString,
+    region: Option<Region>,
+    base_url: Option<String>,
+    allow_http: bool,
+    root_certificates: Vec<Vec<u8>>,
+}
+
+impl CourierClientBuilder {
+    pub(super) fn new(api_key: String) -> Self {
+        Self {
+            api_key: api_key.into(),
+            region: None,
+            base_url: None,
+            allow_http: false,
+            root_certificates: Vec::new(),
+        }
+    }
+
+    pub(crate) fn from_env() -> Result<Self, Error> {
+        let api_key = env::var(API_KEY_VARIABLE).map_err(|error| {
+            let problem = match error {
+                env::VarError::NotPresent => "is not set",
+                env::VarError::NotUnicode(_) => "is no text",
+            };
+            configuration(format!(
+                "{API_KEY_VARIABLE} {problem}: give it an API key of your Courier workspace \
+                 (Settings, API Keys)"
+            ))
+        })?;
+        let builder = Self::new(api_key);
+        Ok(match env::var(BASE_URL_VARIABLE) {
+            Ok(url) if !url.is_empty() => builder.base_url(url),
+            _ => builder,
+        })
+    }
+
+    /// Where the workspace lives. Default: the US, or the EU if the base URL is Courier's there.
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = Some(region);
+        self
+    }
+
+    /// Another address of Courier's REST API, e.g. an emulator or a gateway of yours. Default: the
+    /// region's.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// Allows `http://` to other machines. The API key then crosses the network unprotected; to
+    /// loopback `http://` is always allowed. Default: off.
+    pub fn danger_allow_http(mut self, allow: bool) -> Self {
+        self.allow_http = allow;
+        self
+    }
+
+    /// Trusts one more certificate authority (PEM), e.g. that of a TLS-inspecting proxy, beside
+    /// those of the system. Can be called several times.
+    pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificates.push(pem.into());
+        self
+    }
+
+    /// Builds the client. Needs no runtime and opens no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the API key cannot be one, the base URL is malformed or
+    /// not allowed, or a certificate cannot be read.
+    pub fn build(self) -> Result<CourierClient, Error> {
+        let api_key = ApiKey::new(self.api_key.expose_secret().to_owned())?;
+        let base_url = match &self.base_url {
+            Some(url) => check_base_url(url, self.allow_http)?,
+            None => check_base_url(self.region.unwrap_or_default().base_url(), false)?,
+        };
+        let region = self.region.unwrap_or_else(|| Region::of(&base_url));
+        let settings = Settings {
+            base_url,
+            region,
+            allow_http: self.allow_http,
+            root_certificates: self
+                .root_certificates
+                .iter()
+                .map(|pem| read_certificates(pem))
+                .collect::<Result<Vec<_>, _>>()?
+                .concat(),
+        };
+        Ok(CourierClient {
+            http: settings.connect()?,
+            settings: Arc::new(settings),
+            api_key: Arc::new(RwLock::new(Arc::new(api_key))),
+        })
+    }
+}
+
+impl fmt::Debug for CourierClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CourierClientBuilder")
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How to reach Courier, checked.
+pub(super) struct Settings {
+    pub(super) base_url: Url,
+    pub(super) region: Region,
+    allow_http: bool,
+    root_certificates: Vec<Certificate>,
+}
+
+impl Settings {
+    pub(super) fn connect(&self) -> Result<reqwest::Client, Error> {
+        let loopback = is_loopback(&self.base_url);
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TRY_TIMEOUT)
+            // A redirect would carry the API key and the user's id to whoever is named in it.
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .https_only(!self.allow_http && !loopback)
+            .tls_certs_merge(self.root_certificates.iter().cloned())
+            .user_agent(concat!("courier-auth/", env!("CARGO_PKG_VERSION")));
+        if loopback {
+            builder = builder.no_proxy();
+        }
+        builder.build().map_err(|error| {
+            configuration("the HTTP client cannot be set up: see its certificates and the proxy settings of the environment")
+                .with_source(error.without_url())
+        })
+    }
+
+    pub(super) fn url(&self, path: &str) -> Url {
+        let mut url = self.base_url.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}/{path}"));
+        url
+    }
+}
+
+fn check_base_url(url: &str, allow_http: bool) -> Result<Url, Error> {
+    // The text itself is left out of the messages: it may hold credentials.
+    let parsed = Url::parse(url).map_err(|error| {
+        configuration("the base URL of Courier's API is malformed").with_source(error)
+    })?;
+    let problem = if !matches!(parsed.scheme(), "https" | "http") || !parsed.has_host() {
+        "must begin with https://"
+    } else if !parsed.username().is_empty() || parsed.password().is_some() {
+        "must not hold a user name or password"
+    } else if parsed.query().is_some() || parsed.fragment().is_some() {
+        "must not have a query or fragment"
+    } else if parsed.scheme() == "http" && !allow_http && !is_loopback(&parsed) {
+        "begins with http://, which would send the API key in the clear; use https:// (or \
+         `danger_allow_http`)"
+    } else {
+        return Ok(parsed);
+    };
+    Err(configuration(format!(
+        "the base URL of Courier's API {problem}"
+    )))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn read_certificates(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
+    let certificates = Certificate::from_pem_bundle(pem).map_err(|error| {
+        configuration("the extra root certificate cannot be read: it must be PEM")
+            .with_source(error)
+    })?;
+    if certificates.is_empty() {
+        return Err(configuration(
+            "the extra root certificate holds no PEM block `-----BEGIN CERTIFICATE-----`",
+        ));
+    }
+    Ok(certificates)
+}
+
+const API_KEY_VARIABLE: &str = "COURIER_API_KEY";
+const BASE_URL_VARIABLE: &str = "COURIER_BASE_URL";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

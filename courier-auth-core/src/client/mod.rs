@@ -1,0 +1,161 @@
+mod answer;
+mod api_key;
+mod builder;
+mod region;
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use reqwest::header::AUTHORIZATION;
+use serde_json::json;
+
+use self::{
+    answer::{Answer, transport_error},
+    api_key::ApiKey,
+    builder::Settings,
+};
+use crate::{
+    cache::{clock::Clock, upstream::Upstream},
+    error::{Error, ErrorKind},
+    request::{Defaults, Grant, TokenRequest},
+    retry::with_retries,
+    scope::{Scope, Scopes},
+    token::{Issued, Token},
+};
+
+pub use self::{builder::CourierClientBuilder, region::Region};
+
+/// Courier's HTTP API, one method per call, without a cache.
+///
+/// Apps want [`TokenProvider`](crate::TokenProvider), which calls this as seldom as it can. Clones
+/// share one connection pool. A call is tried up to three times, two seconds each, when Courier is
+/// unreachable or answers 408, 409, 429 or 5xx (or says `x-should-retry`); redirects are not
+/// followed; the system's proxy settings are respected, except for loopback addresses.
+#[derive(Clone)]
+pub struct CourierClient {
+    http: reqwest::Client,
+    settings: Arc<Settings>,
+    api_key: Arc<RwLock<Arc<ApiKey>>>,
+}
+
+impl CourierClient {
+    /// A client that takes `COURIER_API_KEY` and, if set, `COURIER_BASE_URL` from the environment,
+    /// as Courier's own SDKs do.
+    ///
+    /// # Errors
+    ///
+    /// As [`CourierClientBuilder::build`], and when `COURIER_API_KEY` is not set.
+    pub fn from_env() -> Result<Self, Error> {
+        CourierClientBuilder::from_env()?.build()
+    }
+
+    /// Begins a client with the workspace's API key.
+    pub fn builder(api_key: impl Into<String>) -> CourierClientBuilder {
+        CourierClientBuilder::new(api_key.into())
+    }
+
+    /// Issues a new token: `POST /auth/issue-token`.
+    ///
+    /// # Errors
+    ///
+    /// When the request is malformed, Courier cannot be reached or refuses, or answers with
+    /// something that is not a token for this user.
+    pub async fn issue_token(&self, request: &TokenRequest) -> Result<Token, Error> {
+        let grant = request.grant(&default_grant()?)?;
+        let clock = Clock::default();
+        let (sent, issued) = with_retries(
+            async || Ok((clock.now(), self.issue(&grant).await?)),
+            |_| {},
+        )
+        .await?;
+        Token::accept(issued, &grant, sent, clock.clone())
+    }
+
+    /// Where the workspace lives.
+    pub fn region(&self) -> Region {
+        self.settings.region
+    }
+
+    fn key(&self) -> Arc<ApiKey> {
+        let key = self.api_key.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&key)
+    }
+
+    async fn post(&self, path: &str, body: &serde_json::Value) -> Result<Answer, Error> {
+        let key = self.key();
+        let response = self
+            .http
+            .post(self.settings.url(path))
+            .header(AUTHORIZATION, key.header.clone())
+            .json(body)
+            .send()
+            .await
+            .map_err(|error| transport_error(error, &self.settings.base_url))?;
+        let answer = Answer::read(response)
+            .await
+            .map_err(|error| transport_error(error, &self.settings.base_url))?;
+        match answer.status.is_success() {
+            true => Ok(answer),
+            false => Err(answer.into_error(&key)),
+        }
+    }
+}
+
+impl fmt::Debug for CourierClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CourierClient")
+            .field("base_url", &self.settings.base_url.as_str())
+            .field("region", &self.settings.region)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Upstream for CourierClient {
+    async fn issue(&self, grant: &Grant) -> Result<Issued, Error> {
+        let body = json!({
+            "scope": grant.scope_string(),
+            // With a unit: Courier reads a bare number in a string as milliseconds.
+            "expires_in": format!("{} seconds", grant.lifetime.as_secs()),
+        });
+        let answer = self.post("auth/issue-token", &body).await?;
+        answer.into_issued()
+    }
+
+    fn reconnected(&self) -> Arc<dyn Upstream> {
+        // A client that could be built once can be built again; if not, the old one has to do.
+        let http = self
+            .settings
+            .connect()
+            .unwrap_or_else(|_| self.http.clone());
+        Arc::new(Self {
+            http,
+            ..self.clone()
+        })
+    }
+
+    fn set_api_key(&self, api_key: String) -> Result<(), Error> {
+        let key = Arc::new(ApiKey::new(api_key)?);
+        *self.api_key.write().unwrap_or_else(PoisonError::into_inner) = key;
+        Ok(())
+    }
+}
+
+/// What is asked for where neither the request nor a provider says anything.
+pub(crate) fn default_grant() -> Result<Defaults, Error> {
+    Ok(Defaults {
+        scopes: Scopes::new(Scope::MINIMAL)?,
+        lifetime: DEFAULT_LIFETIME,
+    })
+}
+
+fn configuration(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(60 * 60);

@@ -1,0 +1,36 @@
+use reqwest::Url;
+
+/// Where a Courier workspace lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Region {
+    /// `https://api.courier.com`, the default.
+    #[default]
+    Us,
+    /// `https://api.eu.courier.com`.
+    Eu,
+}
+
+impl Region {
+    /// `us` or `eu`, as the token endpoint tells browsers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Us => "us",
+            Self::Eu => "eu",
+        }
+    }
+
+    pub(super) fn base_url(self) -> &'static str {
+        match self {
+            Self::Us => "https://api.courier.com",
+            Self::Eu => "https://api.eu.courier.com",
+        }
+    }
+
+    pub(super) fn of(base_url: &Url) -> Self {
+        match base_url.host_str() {
+            Some("api.eu.courier.com") => Self::Eu,
+            _ => Self::Us,
+        }
+    }
+}

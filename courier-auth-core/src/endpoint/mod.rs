@@ -1,0 +1,151 @@
+mod held;
+mod reply;
+
+use self::held::Held;
+use crate::{
+    error::Error,
+    provider::TokenProvider,
+    request::TokenRequest,
+    token::{Token, TokenId},
+};
+
+pub use self::reply::Reply;
+
+/// The token endpoint's wire contract, for adapters to web frameworks.
+///
+/// An app uses `courier-auth-actix` or `courier-auth-tower`; another framework's adapter needs
+/// three steps: [`accept`](Self::accept) the head of a request, ask the app who is signed in, and
+/// turn the answer of [`reply`](Self::reply) into a response.
+///
+/// ```
+/// # async fn example(endpoint: courier_auth_core::Endpoint) {
+/// use courier_auth_core::TokenRequest;
+///
+/// let headers = [("if-none-match", b"\"hkzAOoyVoVoTQz_Iwlc8pQ\"".as_slice())];
+/// let reply = match endpoint.accept("GET", None, headers) {
+///     Err(refusal) => refusal,
+///     Ok(call) => {
+///         let signed_in = Some(TokenRequest::for_user("user-1")); // None: nobody is
+///         endpoint.reply(&call, signed_in).await
+///     }
+/// };
+/// println!("{} {}", reply.status(), reply.body());
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    provider: TokenProvider,
+    cross_site: bool,
+}
+
+impl Endpoint {
+    /// Where the endpoint is mounted unless the app says otherwise; the token's path is this and
+    /// [`TOKEN_PATH`](Self::TOKEN_PATH).
+    pub const DEFAULT_PREFIX: &'static str = "/courier";
+    /// The token's path below the prefix.
+    pub const TOKEN_PATH: &'static str = "/token";
+    /// The methods it answers; others get a 405 with this as `Allow`.
+    pub const METHODS: &'static str = "GET, HEAD, POST";
+
+    /// An endpoint that hands out this provider's tokens.
+    pub fn new(provider: TokenProvider) -> Self {
+        Self {
+            provider,
+            cross_site: false,
+        }
+    }
+
+    /// Answers pages of other sites too, as a single-page app on another domain needs. Such an app
+    /// also needs CORS, which is set up in the web framework. Default: off.
+    #[must_use]
+    pub fn allow_cross_site(mut self, allow: bool) -> Self {
+        self.cross_site = allow;
+        self
+    }
+
+    /// The provider behind it.
+    pub fn provider(&self) -> &TokenProvider {
+        &self.provider
+    }
+
+    /// Reads the head of a request: method, query string without `?`, headers.
+    ///
+    /// # Errors
+    ///
+    /// The reply to send instead, when the method is not answered (405) or the request comes from
+    /// a page of another site (403). The app need not be asked who is signed in.
+    pub fn accept<'a>(
+        &self,
+        method: &str,
+        query: Option<&str>,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Call, Reply> {
+        let mut call = Call {
+            head: method == "HEAD",
+            held: Held::Nothing,
+            rejected: query.and_then(rejected),
+        };
+        if !matches!(method, "GET" | "HEAD" | "POST") {
+            return Err(self.finish(&call, Reply::method_not_allowed(Self::METHODS)));
+        }
+        let conditional = method != "POST";
+        for (name, value) in headers {
+            if name.eq_ignore_ascii_case("if-none-match") && conditional {
+                call.held.add(value);
+            } else if name.eq_ignore_ascii_case("sec-fetch-site")
+                && value.trim_ascii().eq_ignore_ascii_case(b"cross-site")
+                && !self.cross_site
+            {
+                return Err(self.finish(&call, Reply::cross_site()));
+            }
+        }
+        Ok(call)
+    }
+
+    /// Answers a call for the user who is signed in, `None` if nobody is.
+    pub async fn reply(&self, call: &Call, signed_in: Option<TokenRequest>) -> Reply {
+        let reply = match signed_in {
+            None => Reply::signed_out(),
+            Some(request) => match self.token(call, &request).await {
+                Ok(token) if call.held.contains(&token.id()) => Reply::not_modified(&token),
+                Ok(token) => Reply::token(&token, self.provider.region()),
+                Err(error) => Reply::failed(&error),
+            },
+        };
+        self.finish(call, reply)
+    }
+
+    /// Answers where no token comes of it, e.g. when an extractor fails: nobody signed in (`None`)
+    /// or an error.
+    pub fn failure(&self, error: Option<&Error>) -> Reply {
+        let reply = error.map_or_else(Reply::signed_out, Reply::failed);
+        self.finish(&Call::default(), reply)
+    }
+
+    async fn token(&self, call: &Call, request: &TokenRequest) -> Result<Token, Error> {
+        match (&call.rejected, &call.held) {
+            (Some(rejected), _) => self.provider.reject(request, rejected).await,
+            (None, Held::These(ids)) => self.provider.refresh(request, &ids[0]).await,
+            (None, Held::Nothing | Held::Whatever) => self.provider.token(request).await,
+        }
+    }
+
+    fn finish(&self, call: &Call, reply: Reply) -> Reply {
+        reply.finish(call.head, self.cross_site)
+    }
+}
+
+/// A request that [`Endpoint::accept`] let through.
+#[derive(Debug, Default)]
+pub struct Call {
+    head: bool,
+    held: Held,
+    rejected: Option<TokenId>,
+}
+
+fn rejected(query: &str) -> Option<TokenId> {
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("rejected="))
+        .and_then(TokenId::parse)
+}
