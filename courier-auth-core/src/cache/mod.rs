@@ -57,13 +57,9 @@ impl TokenCache {
         let mut give_up = None;
         let mut takeover = None;
         for _ in 0..=MAX_TAKEOVERS {
-            let (flight, patience, held) = match self.step(grant, wish, takeover.as_ref())? {
+            let (flight, patience) = match self.step(grant, wish, takeover.as_ref())? {
                 Step::Serve(token) => return Ok(token),
-                Step::Wait {
-                    flight,
-                    patience,
-                    held,
-                } => (flight, patience, held),
+                Step::Wait { flight, patience } => (flight, patience),
             };
             let give_up = *give_up.get_or_insert_with(|| Instant::now() + patience);
             let error = match flight.wait(give_up).await {
@@ -76,9 +72,9 @@ impl TokenCache {
                     continue;
                 }
             };
-            return self.fall_back(held, error);
+            return self.usable(grant).ok_or(error);
         }
-        self.fall_back(self.usable(grant), gone())
+        self.usable(grant).ok_or_else(gone)
     }
 
     /// Forgets a user. A flight that is on its way lands in the forgotten slot.
@@ -174,11 +170,7 @@ impl TokenCache {
         };
         let step = match patience {
             None => Step::serve(held)?,
-            Some(patience) => Step::Wait {
-                flight,
-                patience,
-                held,
-            },
+            Some(patience) => Step::Wait { flight, patience },
         };
         Ok((step, pilot))
     }
@@ -208,19 +200,13 @@ impl TokenCache {
         ))
     }
 
-    fn usable(&self, grant: &Grant) -> Option<Entry> {
+    /// The cached token, if it can still be used: an error never takes its place.
+    fn usable(&self, grant: &Grant) -> Option<Token> {
         let slot = self.shared.known_slot(&grant.user_id)?;
         let mut state = slot.lock();
         let variant = state.known_variant(grant)?;
-        variant.usable(self.shared.clock.now()).cloned()
-    }
-
-    /// An error never takes the place of a token that can still be used.
-    fn fall_back(&self, held: Option<Entry>, error: Error) -> Result<Token, Error> {
-        match held {
-            Some(held) if held.is_usable(self.shared.clock.now()) => Ok(held.token),
-            _ => Err(error),
-        }
+        let held = variant.usable(self.shared.clock.now())?;
+        Some(held.token.clone())
     }
 }
 
@@ -241,7 +227,6 @@ enum Step {
     Wait {
         flight: Arc<Flight>,
         patience: Duration,
-        held: Option<Entry>,
     },
 }
 

@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod cancellation;
+mod drill;
 mod gate;
+mod property;
+mod regressions;
 mod runtimes;
 mod scenarios;
 
 use std::{
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -18,12 +22,12 @@ use serde_json::{Value, json};
 
 use super::{
     TokenCache, Wish,
-    clock::{Clock, ManualClock},
+    clock::{Clock, ManualClock, Moment},
     upstream::Upstream,
 };
 use crate::{
     error::{Error, ErrorKind},
-    request::{Defaults, Grant, TokenRequest},
+    request::{Defaults, Grant, TokenRequest, UserId},
     scope::{Scope, Scopes},
     token::{Issued, Token},
 };
@@ -105,8 +109,23 @@ struct Script {
     running: usize,
     most_running: usize,
     issued: Vec<Arc<str>>,
+    births: Vec<Birth>,
     last_exp: Option<u64>,
+    running_for: HashMap<UserId, usize>,
+    forgiven: HashSet<UserId>,
+    most_for_one_user: usize,
     reconnections: usize,
+}
+
+/// What is known of a token when it is issued.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Birth {
+    /// What the machine's clocks said.
+    pub(super) at: Moment,
+    /// What time it was.
+    pub(super) true_time: SystemTime,
+    pub(super) end: SystemTime,
+    pub(super) life: Duration,
 }
 
 impl Courier {
@@ -138,6 +157,21 @@ impl Courier {
     /// How many calls run now.
     pub(super) fn running(&self) -> usize {
         self.script(|script| script.running)
+    }
+
+    /// How many calls for one user ran at once at most.
+    pub(super) fn most_for_one_user(&self) -> usize {
+        self.script(|script| script.most_for_one_user)
+    }
+
+    /// A user was invalidated: a call for them may be under way beside a new one.
+    pub(super) fn forgive(&self, user: &UserId) {
+        self.script(|script| script.forgiven.insert(user.clone()));
+    }
+
+    pub(super) fn birth(&self, token: &Token) -> Option<Birth> {
+        let number = self.number_of(token).checked_sub(1)?;
+        self.script(|script| script.births.get(number).copied())
     }
 
     /// How often new connections were made.
@@ -193,6 +227,13 @@ impl Courier {
                 _ => jwt(&claims, number).into(),
             };
             script.issued.push(Arc::clone(&token));
+            let end = claims["exp"].as_u64().unwrap_or(exp);
+            script.births.push(Birth {
+                at: self.0.clock.now(),
+                true_time: now,
+                end: UNIX_EPOCH + Duration::from_secs(end),
+                life: Duration::from_secs(end.saturating_sub(iat)).min(grant.lifetime),
+            });
             script.last_exp = claims["exp"].as_u64();
             Issued {
                 token: token.to_string().into(),
@@ -209,10 +250,15 @@ impl Upstream for Courier {
             script.calls += 1;
             script.running += 1;
             script.most_running = script.most_running.max(script.running);
+            let running = script.running_for.entry(grant.user_id.clone()).or_default();
+            *running += 1;
+            if !script.forgiven.contains(&grant.user_id) {
+                script.most_for_one_user = script.most_for_one_user.max(*running);
+            }
             script.mood.clone().unwrap_or(Mood::Ok)
         });
         // Also when the call is given up.
-        let _running = Running(self.clone());
+        let _running = Running(self.clone(), grant.user_id.clone());
         self.answer(grant, mood).await
     }
 
@@ -226,11 +272,14 @@ impl Upstream for Courier {
     }
 }
 
-struct Running(Courier);
+struct Running(Courier, UserId);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.script(|script| script.running -= 1);
+        self.0.script(|script| {
+            script.running -= 1;
+            *script.running_for.entry(self.1.clone()).or_default() -= 1;
+        });
     }
 }
 

@@ -42,6 +42,19 @@ async fn scenarios() {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
+/// Runs the steps of one scenario, with tokens of an hour.
+pub(super) async fn run(steps: &str) {
+    fastrand::seed(7);
+    let scenario = Scenario {
+        name: String::new(),
+        lifetime: None,
+        seed: None,
+        without_date: false,
+        steps: serde_json::from_str(steps).unwrap(),
+    };
+    assert_eq!(scenario.run().await, Ok(()));
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scenario {
