@@ -1,0 +1,211 @@
+use std::{fmt, sync::Arc};
+
+use actix_web::{
+    Error as ActixError, FromRequest, HttpRequest, HttpResponse,
+    dev::Payload,
+    web::{self, ServiceConfig},
+};
+use courier_auth_core::{Endpoint, TokenProvider, TokenRequest};
+use futures_util::{FutureExt, future::LocalBoxFuture};
+
+use crate::{
+    identity::IntoIdentity,
+    reply::{drain, no_store, to_response},
+};
+
+/// Where tokens come from, and how the app tells who is signed in.
+///
+/// Make one outside `HttpServer::new`, whose closure runs once per worker: clones are cheap and
+/// share the provider's cache, so that all workers do. [`routes`](Self::routes) adds the token's
+/// route to an app and makes [`CourierToken`](crate::CourierToken) work in it.
+///
+/// ```
+/// # use courier_auth_actix::{CourierAuth, TokenProvider};
+/// # fn example(provider: TokenProvider) {
+/// use actix_session::Session;
+/// use actix_web::App;
+///
+/// let courier = CourierAuth::new(provider, |session: Session| async move {
+///     session.get::<String>("user_id")
+/// });
+/// let app = App::new().configure(courier.routes());
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct CourierAuth {
+    endpoint: Endpoint,
+    prefix: Arc<str>,
+    hook: Arc<Hook>,
+}
+
+impl CourierAuth {
+    /// Hands out the provider's tokens to those of whom the hook says that they are signed in.
+    ///
+    /// The hook is an extractor of the app's own (or a tuple of them) and an async closure that
+    /// takes what it extracts and names the user; [`IntoIdentity`] lists what it may return. It
+    /// runs for each request that may get a token. If the extractor fails, its error response is
+    /// the answer.
+    ///
+    /// The user must come from something that the browser cannot choose: a session, a verified
+    /// bearer token. A user id from the query, the body or a plain header would give everybody
+    /// everybody's token.
+    ///
+    /// ```
+    /// # use courier_auth_actix::{CourierAuth, TokenProvider, TokenRequest, Scope};
+    /// # use actix_web::{dev::Payload, FromRequest, HttpRequest};
+    /// # struct CurrentUser { id: String }
+    /// # impl FromRequest for CurrentUser {
+    /// #     type Error = actix_web::Error;
+    /// #     type Future = std::future::Ready<Result<Self, Self::Error>>;
+    /// #     fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future { todo!() }
+    /// # }
+    /// # fn example(provider: TokenProvider) {
+    /// # let other = provider.clone();
+    /// let courier = CourierAuth::new(provider, async |user: CurrentUser| user.id);
+    /// # let provider = other;
+    ///
+    /// // More than one extractor, nobody signed in, scopes of the request's own:
+    /// let courier = CourierAuth::new(
+    ///     provider,
+    ///     |(user, request): (Option<CurrentUser>, HttpRequest)| async move {
+    ///         let user = user?;
+    ///         let token = TokenRequest::for_user(user.id);
+    ///         Some(match request.path() {
+    ///             "/preferences" => token.scopes(Scope::RECOMMENDED),
+    ///             _ => token,
+    ///         })
+    ///     },
+    /// );
+    /// # }
+    /// ```
+    pub fn new<F, X, Fut>(provider: TokenProvider, hook: F) -> Self
+    where
+        F: Fn(X) -> Fut + Send + Sync + 'static,
+        X: FromRequest + 'static,
+        Fut: Future + 'static,
+        Fut::Output: IntoIdentity,
+    {
+        let hook = Arc::new(hook);
+        let hook = move |request: &HttpRequest, payload: &mut Payload| {
+            let extracted = X::from_request(request, payload);
+            let hook = Arc::clone(&hook);
+            async move {
+                let extracted = extracted.await.map_err(Into::into)?;
+                hook(extracted).await.into_identity()
+            }
+            .boxed_local()
+        };
+        Self {
+            endpoint: Endpoint::new(provider),
+            prefix: Endpoint::DEFAULT_PREFIX.into(),
+            hook: Arc::new(hook),
+        }
+    }
+
+    /// The path below which the token's route lies. Default: `/courier`, so that the route is
+    /// `/courier/token`.
+    ///
+    /// Slashes at its ends make no difference, and an empty prefix is the root. It is a pattern
+    /// as in [`web::resource`]: `/{tenant}/courier` is possible, and a malformed one (an open
+    /// brace) makes actix-web panic when the app is built, before a request is served. Where
+    /// `routes` configures a scope, the scope's path comes first.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        let prefix: String = prefix.into();
+        let inner = prefix.trim_matches('/');
+        self.prefix = match inner {
+            "" => "".into(),
+            inner => format!("/{inner}").into(),
+        };
+        self
+    }
+
+    /// Answers pages of other sites too, as a single-page app on another domain needs. Such an app
+    /// also needs CORS, see the crate's documentation. Default: off, such a request is a 403.
+    ///
+    /// With it on, who may read a token is up to the app's CORS alone: keep its list of origins
+    /// short, and never let it mirror any origin while it allows credentials.
+    pub fn allow_cross_site(mut self, allow: bool) -> Self {
+        self.endpoint = self.endpoint.allow_cross_site(allow);
+        self
+    }
+
+    /// The provider behind it, for [`invalidate`](TokenProvider::invalidate) on sign-out or
+    /// [`status`](TokenProvider::status) on a health page.
+    pub fn provider(&self) -> &TokenProvider {
+        self.endpoint.provider()
+    }
+
+    /// Adds the token's route, for [`App::configure`](actix_web::App::configure) or
+    /// [`Scope::configure`](actix_web::Scope::configure), and sets up
+    /// [`CourierToken`](crate::CourierToken) for all handlers of that app or scope.
+    ///
+    /// Configure it before any `scope("")` or `scope("/courier")` of the app's own: actix-web
+    /// never comes back from a scope whose path matches. Middleware of the app (sessions, CORS)
+    /// is around the route in whatever order they are added.
+    pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
+        let courier = self.clone();
+        move |config| {
+            let path = format!("{}{}", courier.prefix, Endpoint::TOKEN_PATH);
+            config.app_data(courier.clone());
+            // One route for all methods: which of them are answered is the contract's business,
+            // and actix-web's own 405 would have neither `no-store` nor a problem.
+            let answer = move |request: HttpRequest, payload: web::Payload| {
+                let courier = courier.clone();
+                async move {
+                    let mut payload = payload.into_inner();
+                    let response = courier.answer(&request, &mut payload).await;
+                    drain(payload).await;
+                    response
+                }
+            };
+            config.service(web::resource(path).to(answer));
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Asks the app who is signed in.
+    pub(crate) fn identify(
+        &self,
+        request: &HttpRequest,
+        payload: &mut Payload,
+    ) -> LocalBoxFuture<'static, Identified> {
+        (self.hook)(request, payload)
+    }
+
+    async fn answer(&self, request: &HttpRequest, payload: &mut Payload) -> HttpResponse {
+        let query = Some(request.query_string());
+        let headers = request
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let call = match self
+            .endpoint
+            .accept(request.method().as_str(), query, headers)
+        {
+            Ok(call) => call,
+            Err(refusal) => return to_response(refusal),
+        };
+        match self.identify(request, payload).await {
+            Ok(signed_in) => to_response(self.endpoint.reply(&call, signed_in).await),
+            Err(error) => no_store(HttpResponse::from_error(error)),
+        }
+    }
+}
+
+impl fmt::Debug for CourierAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CourierAuth")
+            .field("endpoint", &self.endpoint)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who is signed in, `None` if nobody is, or why the app cannot tell.
+pub(crate) type Identified = Result<Option<TokenRequest>, ActixError>;
+
+type Hook = dyn Fn(&HttpRequest, &mut Payload) -> LocalBoxFuture<'static, Identified> + Send + Sync;

@@ -1,0 +1,96 @@
+use std::{error::Error as StdError, fmt};
+
+use actix_web::{Error as ActixError, HttpResponse, ResponseError, http::StatusCode};
+use courier_auth_core::{Endpoint, Error, Reply};
+
+use crate::reply::{no_store, to_response};
+
+/// Why a [`CourierToken`](crate::CourierToken) could not be extracted.
+///
+/// As a response it is what the token's route would answer: a problem (RFC 9457) that says nothing
+/// that a browser should not know, or the app's own error response.
+#[derive(Debug)]
+pub struct CourierTokenError(Cause);
+
+impl CourierTokenError {
+    /// Whether nobody is signed in: the hook said so, or it failed with the app's own 401.
+    ///
+    /// Everything else is an outage or a mistake, which a page should not show as "signed out".
+    pub fn is_signed_out(&self) -> bool {
+        self.status_code() == StatusCode::UNAUTHORIZED
+    }
+
+    /// What went wrong between the app and Courier; `None` if it did not come to that.
+    pub fn courier_error(&self) -> Option<&Error> {
+        match &self.0 {
+            Cause::Courier(error, _) => Some(error),
+            Cause::SignedOut(_) | Cause::App(_) | Cause::NotConfigured(_) => None,
+        }
+    }
+
+    /// What the endpoint says of this error, or of nobody being signed in. Asked once, here,
+    /// because it may also log.
+    pub(crate) fn courier(endpoint: &Endpoint, error: Option<Error>) -> Self {
+        let reply = endpoint.failure(error.as_ref());
+        Self(match error {
+            Some(error) => Cause::Courier(error, reply),
+            None => Cause::SignedOut(reply),
+        })
+    }
+
+    pub(crate) fn app(error: ActixError) -> Self {
+        Self(Cause::App(error))
+    }
+
+    pub(crate) fn not_configured() -> Self {
+        Self(Cause::NotConfigured(Reply::not_configured(
+            "a handler extracts `CourierToken`, but its app has no `CourierAuth`: add \
+             `.configure(courier.routes())` to the app, or `.app_data(courier.clone())` to the \
+             app or scope of the handler",
+        )))
+    }
+}
+
+impl fmt::Display for CourierTokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Cause::SignedOut(_) => f.write_str("nobody is signed in"),
+            Cause::Courier(error, _) => error.fmt(f),
+            Cause::App(_) => f.write_str("the app cannot tell who is signed in"),
+            Cause::NotConfigured(_) => f.write_str("`CourierAuth` is not set up in this app"),
+        }
+    }
+}
+
+impl StdError for CourierTokenError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0 {
+            Cause::Courier(error, _) => error.source(),
+            Cause::App(error) => Some(error),
+            Cause::SignedOut(_) | Cause::NotConfigured(_) => None,
+        }
+    }
+}
+
+impl ResponseError for CourierTokenError {
+    fn status_code(&self) -> StatusCode {
+        self.error_response().status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match &self.0 {
+            Cause::SignedOut(reply) | Cause::Courier(_, reply) | Cause::NotConfigured(reply) => {
+                to_response(reply.clone())
+            }
+            Cause::App(error) => no_store(error.error_response()),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Cause {
+    SignedOut(Reply),
+    Courier(Error, Reply),
+    App(ActixError),
+    NotConfigured(Reply),
+}

@@ -1,0 +1,67 @@
+use std::{convert::Infallible, time::Duration};
+
+use actix_web::{
+    HttpResponse,
+    body::{self, SizedStream},
+    dev::Payload,
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, HeaderValue},
+    },
+    rt::time::timeout,
+    web::Bytes,
+};
+use courier_auth_core::Reply;
+use futures_util::{StreamExt, stream};
+
+pub(crate) fn to_response(reply: Reply) -> HttpResponse {
+    let status = StatusCode::from_u16(reply.status());
+    let mut response = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    for header in reply.headers() {
+        response.insert_header(header);
+    }
+    match reply.content_length() {
+        None => response.body(body::None::new()),
+        // HEAD: actix-web takes the length from the body and from nowhere else.
+        Some(length) if length > 0 && reply.body().is_empty() => response.body(SizedStream::new(
+            length as u64,
+            stream::empty::<Result<Bytes, Infallible>>(),
+        )),
+        Some(_) => response.body(reply.into_body()),
+    }
+}
+
+/// The app's own error response is left as it is, except that no cache may keep what a token's
+/// path answers.
+pub(crate) fn no_store(mut response: HttpResponse) -> HttpResponse {
+    let headers = response.headers_mut();
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Reads what is left of a body that nobody needs: actix-web closes a connection on which a body
+/// was left unread.
+pub(crate) async fn drain(mut payload: Payload) {
+    if matches!(payload, Payload::None) {
+        return;
+    }
+    let all = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(chunk)) = payload.next().await {
+            match left.checked_sub(chunk.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Too long or too slow: the connection closes after the answer, that is all.
+    let _elapsed = timeout(DRAIN_TIME, all).await;
+}
+
+/// More than a script posts to an endpoint that reads no body.
+const DRAIN_BYTES: usize = 8 * 1024;
+/// The answer waits for the body, but not for one that does not come. As long as actix-web itself
+/// waits for a client to hang up.
+const DRAIN_TIME: Duration = Duration::from_secs(1);

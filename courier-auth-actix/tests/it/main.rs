@@ -1,0 +1,16 @@
+//! The adapter through its public API, against the emulator of Courier.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod bodies;
+mod contract;
+mod extractor;
+mod hooks;
+mod middleware;
+mod mounting;
+mod sharing;
+mod stranded;
+mod support;
+
+#[path = "../../../courier-auth-core/tests/endpoint/mod.rs"]
+mod endpoint;

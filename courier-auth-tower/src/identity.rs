@@ -1,0 +1,125 @@
+use std::{future::Future, sync::Arc};
+
+use axum_core::{
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use courier_auth_core::{TokenRequest, UserId};
+use futures_util::future::BoxFuture;
+use http::{
+    HeaderValue,
+    header::{CACHE_CONTROL, Entry},
+    request::Parts,
+};
+
+/// What a hook may return to say who is signed in.
+///
+/// | | |
+/// |---|---|
+/// | `&str`, `String`, [`UserId`], an integer | this user, with the provider's scopes and lifetime |
+/// | [`TokenRequest`] | this user, with scopes and a lifetime of their own |
+/// | `Option` of these | `None`: nobody is signed in, which is a 401 |
+/// | `Result` of these with the app's own error | the error is answered as the app has it, with `Cache-Control: no-store` unless it says otherwise |
+///
+/// An error is not "nobody": a session store that is down must not look like a sign-out.
+///
+/// The trait is sealed: everything else is one `map` away from one of these.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say who is signed in",
+    label = "this hook returns `{Self}`",
+    note = "a hook returns a user id (`&str`, `String`, `UserId`, or an integer that is `i32` or \
+            wider) or a `TokenRequest`; `None` of an `Option` of these if nobody is signed in; or \
+            a `Result` of all that, whose error implements axum's `IntoResponse`"
+)]
+pub trait IntoIdentity: sealed::Identity {}
+
+mod sealed {
+    use axum_core::response::Response;
+    use courier_auth_core::TokenRequest;
+
+    pub trait Identity {
+        #[expect(clippy::result_large_err, reason = "it is the app's response")]
+        fn identify(self) -> Result<Option<TokenRequest>, Response>;
+    }
+}
+
+macro_rules! user_ids {
+    ($($id:ty),*) => {$(
+        impl IntoIdentity for $id {}
+
+        impl sealed::Identity for $id {
+            fn identify(self) -> Result<Option<TokenRequest>, Response> {
+                Ok(Some(TokenRequest::for_user(self)))
+            }
+        }
+    )*};
+}
+user_ids!(&str, String, UserId, i32, i64, i128, u32, u64, u128, usize);
+
+impl IntoIdentity for TokenRequest {}
+
+impl sealed::Identity for TokenRequest {
+    fn identify(self) -> Result<Option<TokenRequest>, Response> {
+        Ok(Some(self))
+    }
+}
+
+impl<T: IntoIdentity> IntoIdentity for Option<T> {}
+
+impl<T: IntoIdentity> sealed::Identity for Option<T> {
+    fn identify(self) -> Result<Option<TokenRequest>, Response> {
+        self.map_or(Ok(None), T::identify)
+    }
+}
+
+impl<T: IntoIdentity, E: IntoResponse> IntoIdentity for Result<T, E> {}
+
+impl<T: IntoIdentity, E: IntoResponse> sealed::Identity for Result<T, E> {
+    fn identify(self) -> Result<Option<TokenRequest>, Response> {
+        self.map_err(IntoResponse::into_response)?.identify()
+    }
+}
+
+/// The app's extractor and closure, without their types.
+#[derive(Clone)]
+pub(crate) struct Hook(Arc<Erased>);
+
+type Erased = dyn for<'a> Fn(&'a mut Parts) -> BoxFuture<'a, Identified> + Send + Sync;
+
+/// Who is signed in, or what the app answers instead.
+type Identified = Result<Option<TokenRequest>, Response>;
+
+impl Hook {
+    pub(crate) fn new<S, F, X, Fut>(state: S, hook: F) -> Self
+    where
+        S: Send + Sync + 'static,
+        F: Fn(X) -> Fut + Send + Sync + 'static,
+        X: FromRequestParts<S> + Send + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: IntoIdentity,
+    {
+        let app = Arc::new((state, hook));
+        Self(Arc::new(move |parts| {
+            let app = Arc::clone(&app);
+            Box::pin(async move {
+                let (state, hook) = &*app;
+                let extracted = X::from_request_parts(parts, state)
+                    .await
+                    .map_err(|rejection| uncached(rejection.into_response()))?;
+                sealed::Identity::identify(hook(extracted).await).map_err(uncached)
+            })
+        }))
+    }
+
+    pub(crate) fn identify<'a>(&'a self, parts: &'a mut Parts) -> BoxFuture<'a, Identified> {
+        (self.0)(parts)
+    }
+}
+
+/// An answer about one user is no other's, whatever shared cache stands in between.
+fn uncached(mut response: Response) -> Response {
+    if let Entry::Vacant(missing) = response.headers_mut().entry(CACHE_CONTROL) {
+        missing.insert(HeaderValue::from_static("no-store"));
+    }
+    response
+}

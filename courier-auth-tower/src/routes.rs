@@ -1,0 +1,52 @@
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Request,
+    routing::{MethodRouter, any},
+};
+use courier_auth_core::Endpoint;
+
+use crate::layer::CourierAuthLayer;
+
+impl CourierAuthLayer {
+    /// The endpoint as a router, to be nested where the app wants it.
+    ///
+    /// The app's state may be any, and its fallback stays the fallback. Handlers elsewhere can
+    /// take a [`CourierToken`](crate::CourierToken) if the app adds
+    /// [`extension`](Self::extension) as a layer.
+    ///
+    /// ```
+    /// # use axum::{Router, http::HeaderMap};
+    /// # use courier_auth_tower::{CourierAuthLayer, TokenProvider};
+    /// # fn example(provider: TokenProvider) {
+    /// # let courier = CourierAuthLayer::new(provider, |_: HeaderMap| async { "user-1" });
+    /// let app: Router = Router::new().nest("/courier", courier.routes());
+    /// # }
+    /// ```
+    pub fn routes<S>(&self) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        Router::new().route(Endpoint::TOKEN_PATH, self.route())
+    }
+
+    /// The token alone, at a path of the app's choice.
+    ///
+    /// ```
+    /// # use axum::{Router, http::HeaderMap};
+    /// # use courier_auth_tower::{CourierAuthLayer, TokenProvider};
+    /// # fn example(provider: TokenProvider) {
+    /// # let courier = CourierAuthLayer::new(provider, |_: HeaderMap| async { "user-1" });
+    /// let app: Router = Router::new().route("/courier/token", courier.route());
+    /// # }
+    /// ```
+    pub fn route<S>(&self) -> MethodRouter<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let courier = Arc::clone(self.courier());
+        // Any method: the endpoint itself answers those it does not know, as it does in a layer.
+        any(move |request: Request| async move { courier.answer(request).await })
+    }
+}

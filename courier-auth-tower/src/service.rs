@@ -1,0 +1,90 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum_core::BoxError;
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::{
+    body::ResponseBody,
+    courier::{Courier, Handle},
+    future::ResponseFuture,
+};
+
+/// The service that [`CourierAuthLayer`](crate::CourierAuthLayer) makes of another.
+///
+/// It decides by method and path alone whether to answer itself, and passes on what is not for it
+/// as it is: no clone of the inner service, no allocation, the same error type.
+#[derive(Clone)]
+#[must_use = "a service does nothing until it is called"]
+pub struct CourierAuthService<S> {
+    inner: S,
+    courier: Arc<Courier>,
+    path: Option<Arc<str>>,
+    extractor: bool,
+}
+
+impl<S> CourierAuthService<S> {
+    pub(crate) fn new(
+        inner: S,
+        courier: Arc<Courier>,
+        path: Option<Arc<str>>,
+        extractor: bool,
+    ) -> Self {
+        Self {
+            inner,
+            courier,
+            path,
+            extractor,
+        }
+    }
+
+    /// `OPTIONS` is the app's: it knows what CORS it wants.
+    fn is_ours<B>(&self, request: &Request<B>) -> bool {
+        self.path.as_deref() == Some(request.uri().path()) && request.method() != Method::OPTIONS
+    }
+}
+
+impl<S, ReqBody, R> Service<Request<ReqBody>> for CourierAuthService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<R>>,
+    // Read to its end if it is small, which takes a body and not just any type.
+    ReqBody: Body + Send + 'static,
+    R: Body<Data = Bytes>,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        if self.is_ours(&request) {
+            let courier = Arc::clone(&self.courier);
+            return ResponseFuture::answer(async move { courier.answer(request).await });
+        }
+        if self.extractor {
+            let handle = Handle(Arc::clone(&self.courier));
+            request.extensions_mut().insert(handle);
+        }
+        ResponseFuture::inner(self.inner.call(request))
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for CourierAuthService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CourierAuthService")
+            .field("inner", &self.inner)
+            .field("path", &self.path)
+            .field("extractor", &self.extractor)
+            .finish_non_exhaustive()
+    }
+}

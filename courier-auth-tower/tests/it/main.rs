@@ -1,0 +1,15 @@
+//! What an app sees of the layer, the routes and the extractor, with the emulator as Courier.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod app;
+mod contract;
+#[path = "../../../courier-auth-core/tests/endpoint/mod.rs"]
+mod endpoint;
+mod extract;
+mod flights;
+mod hooks;
+mod placement;
+mod sessions;
+mod stacks;
+mod wire;
