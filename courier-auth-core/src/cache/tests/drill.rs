@@ -2,6 +2,8 @@
 //!
 //! `cargo test -p courier-auth-core --lib drill -- --nocapture` prints the figures.
 
+#![expect(clippy::print_stdout, reason = "the figures of the drill")]
+
 use std::{cell::RefCell, collections::HashSet, rc::Rc, time::Duration};
 
 use tokio::{
