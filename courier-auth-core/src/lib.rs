@@ -56,7 +56,7 @@
 //! seconds without a token, 5 to 60 with one); when Courier fails for several users it is left
 //! alone and tried by one caller at a time; when it refuses the API key, for 10 to 60 seconds. At
 //! most 16 calls run at once, those that somebody waits for first. Nothing that fails is final.
-[The guide to refreshing](guides::refresh) has the numbers and the reasons.
+//! [The guide to refreshing](guides::refresh) has the numbers and the reasons.
 //!
 //! # Security
 //!
