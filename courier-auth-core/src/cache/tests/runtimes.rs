@@ -162,3 +162,54 @@ fn two_runtimes_share_one_cache_and_one_goes() {
     assert!(courier.calls() <= 2);
     assert_eq!(cache.status().calls_in_flight, 0);
 }
+
+/// A flight that was taken over and lands late, while its successor is under way.
+#[test]
+fn a_late_landing_does_not_undo_the_successor() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let frozen = runtime();
+    ask_briefly(&frozen, &cache);
+    courier.set_mood(Mood::Slow(Duration::from_millis(1500)));
+    let asker = {
+        let cache = cache.clone();
+        thread::spawn(move || ask(&cache))
+    };
+    while courier.calls() < 2 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(frozen);
+    ask(&cache).unwrap();
+    asker.join().unwrap().unwrap();
+    assert_eq!(courier.calls(), 2, "the last caller joined the successor");
+    assert_eq!(cache.status().calls_in_flight, 0);
+}
+
+/// A caller looks a slot up, the user is invalidated, and only then does it get the slot's lock.
+#[test]
+fn a_slot_that_left_the_map_is_not_used() {
+    let (cache, courier) = cache(None);
+    ask(&cache).unwrap();
+    let slot = cache.shared.known_slot(&grant().user_id).unwrap();
+    let mut state = slot.lock();
+    let caller = {
+        let cache = cache.clone();
+        thread::spawn(move || ask(&cache))
+    };
+    let invalidation = {
+        // Long enough for the caller to have looked up the slot.
+        thread::sleep(Duration::from_millis(200));
+        let cache = cache.clone();
+        thread::spawn(move || cache.invalidate(&grant().user_id))
+    };
+    while cache.shared.known_slot(&grant().user_id).is_some() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    state.detached = true;
+    drop(state);
+    let token = caller.join().unwrap().unwrap();
+    invalidation.join().unwrap();
+    assert_eq!(courier.number_of(&token), 2, "not the forgotten token");
+    assert_eq!(ask(&cache).unwrap().id(), token.id(), "and it is cached");
+    assert_eq!(courier.calls(), 2);
+}
