@@ -1,0 +1,110 @@
+use std::{
+    env::{self, VarError},
+    fmt,
+    io::ErrorKind,
+    net::{Ipv4Addr, TcpListener},
+    str::FromStr,
+    time::Duration,
+};
+
+use courier_auth_core::{
+    ErrorKind as CourierErrorKind, Scope, TokenProvider, TokenProviderBuilder,
+};
+
+use crate::error::StartError;
+
+/// What the environment says.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// `PORT`, of 127.0.0.1; 0 is any free one. Default: 3000.
+    pub port: u16,
+    /// `TOKEN_LIFETIME`, given in seconds. Default: an hour. With a minute one can watch a refresh.
+    pub token_lifetime: Duration,
+    /// Whether to talk to Courier, because `COURIER_API_KEY` is set, or to an emulator of it.
+    pub courier: bool,
+}
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    ///
+    /// When a variable is malformed, or `COURIER_BASE_URL` is set alone.
+    pub fn from_env() -> Result<Self, StartError> {
+        let courier = env::var_os("COURIER_API_KEY").is_some();
+        if !courier && env::var_os("COURIER_BASE_URL").is_some_and(|url| !url.is_empty()) {
+            return Err(StartError::new(
+                "COURIER_BASE_URL is set but COURIER_API_KEY is not: set both to talk to Courier, \
+                 or none for the emulator",
+            ));
+        }
+        let seconds = variable("TOKEN_LIFETIME", "a number of seconds")?.unwrap_or(3600);
+        Ok(Self {
+            port: variable("PORT", "a number from 0 to 65535")?.unwrap_or(3000),
+            token_lifetime: Duration::from_secs(seconds),
+            courier,
+        })
+    }
+
+    /// Opens the port, of loopback only: the examples sign in anybody without a password.
+    pub(crate) fn listen(&self) -> Result<TcpListener, StartError> {
+        let port = self.port;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| match error.kind() {
+                ErrorKind::AddrInUse => StartError::new(format!(
+                    "port {port} is taken: end the program that listens there, or set PORT to \
+                     another"
+                )),
+                _ => StartError::because(&format!("cannot listen on port {port}"), &error),
+            })?;
+        // As the asynchronous servers want it.
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    }
+
+    /// Builds the provider; `begin` says with which API key.
+    pub(crate) fn provider(
+        &self,
+        begin: Result<TokenProviderBuilder, courier_auth_core::Error>,
+    ) -> Result<TokenProvider, StartError> {
+        begin
+            .and_then(|builder| {
+                builder
+                    .lifetime(self.token_lifetime)
+                    // Inbox, toasts and the preferences page.
+                    .scopes(Scope::RECOMMENDED)
+                    .build()
+            })
+            .map_err(|error| {
+                let variables = match error.kind() {
+                    CourierErrorKind::InvalidInput => "TOKEN_LIFETIME",
+                    _ => "COURIER_API_KEY, COURIER_BASE_URL",
+                };
+                StartError::because(variables, &error)
+            })
+    }
+}
+
+impl Default for Settings {
+    /// Any free port, and the emulator.
+    fn default() -> Self {
+        Self {
+            port: 0,
+            token_lifetime: Duration::from_secs(3600),
+            courier: false,
+        }
+    }
+}
+
+fn variable<T: FromStr>(name: &str, expected: impl fmt::Display) -> Result<Option<T>, StartError> {
+    match env::var(name) {
+        Err(VarError::NotPresent) => Ok(None),
+        Ok(text) => text
+            .trim()
+            .parse()
+            .map(Some)
+            .map_err(|_| StartError::new(format!("{name} must be {expected}, and is {text:?}"))),
+        Err(VarError::NotUnicode(_)) => Err(StartError::new(format!("{name} must be {expected}"))),
+    }
+}
