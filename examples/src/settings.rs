@@ -76,12 +76,9 @@ impl Settings {
                     .scopes(Scope::RECOMMENDED)
                     .build()
             })
-            .map_err(|error| {
-                let variables = match error.kind() {
-                    CourierErrorKind::InvalidInput => "TOKEN_LIFETIME",
-                    _ => "COURIER_API_KEY, COURIER_BASE_URL",
-                };
-                StartError::because(variables, &error)
+            .map_err(|error| match error.kind() {
+                CourierErrorKind::InvalidInput => StartError::because("TOKEN_LIFETIME", &error),
+                _ => StartError::because("cannot use Courier", &error),
             })
     }
 }

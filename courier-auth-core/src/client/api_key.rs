@@ -11,7 +11,7 @@ pub(super) struct ApiKey {
 }
 
 impl ApiKey {
-    pub(super) fn new(key: String) -> Result<Self, Error> {
+    pub(super) fn new(key: String, name: &str) -> Result<Self, Error> {
         let problem = if key.is_empty() {
             "is empty"
         } else if key.chars().any(char::is_whitespace) {
@@ -20,13 +20,16 @@ impl ApiKey {
             "contains characters that no API key has"
         } else {
             let mut header = HeaderValue::try_from(format!("Bearer {key}"))
-                .map_err(|_| configuration("the Courier API key cannot be sent in a header"))?;
+                .map_err(|_| configuration(format!("{name} cannot be sent in a header")))?;
             header.set_sensitive(true);
             return Ok(Self {
                 secret: key.into(),
                 header,
             });
         };
-        Err(configuration(format!("the Courier API key {problem}")))
+        Err(configuration(format!("{name} {problem}")))
     }
 }
+
+/// What the key is called where it did not come from the environment.
+pub(super) const API_KEY_NAME: &str = "the Courier API key";

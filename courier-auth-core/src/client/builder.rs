@@ -8,15 +8,22 @@ use std::{
 use reqwest::{Certificate, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CourierClient, Region, api_key::ApiKey, configuration};
+use super::{
+    CourierClient, Region,
+    api_key::{API_KEY_NAME, ApiKey},
+    configuration,
+};
 use crate::{error::Error, retry::TRY_TIMEOUT};
 
 /// Settings of a [`CourierClient`].
 #[must_use]
 pub struct CourierClientBuilder {
     api_key: SecretString,
+    /// What the user calls it, for errors.
+    api_key_name: &'static str,
     region: Option<Region>,
     base_url: Option<String>,
+    base_url_name: &'static str,
     allow_http: bool,
     root_certificates: Vec<Vec<u8>>,
 }
@@ -25,8 +32,10 @@ impl CourierClientBuilder {
     pub(super) fn new(api_key: String) -> Self {
         Self {
             api_key: api_key.into(),
+            api_key_name: API_KEY_NAME,
             region: None,
             base_url: None,
+            base_url_name: BASE_URL_NAME,
             allow_http: false,
             root_certificates: Vec::new(),
         }
@@ -43,11 +52,15 @@ impl CourierClientBuilder {
                  (Settings, API Keys)"
             ))
         })?;
-        let builder = Self::new(api_key);
-        Ok(match env::var(BASE_URL_VARIABLE) {
-            Ok(url) if !url.is_empty() => builder.base_url(url),
-            _ => builder,
-        })
+        let mut builder = Self::new(api_key);
+        builder.api_key_name = API_KEY_VARIABLE;
+        if let Ok(url) = env::var(BASE_URL_VARIABLE)
+            && !url.is_empty()
+        {
+            builder.base_url = Some(url);
+            builder.base_url_name = BASE_URL_VARIABLE;
+        }
+        Ok(builder)
     }
 
     /// Where the workspace lives. Default: the US, or the EU if the base URL is Courier's there.
@@ -60,6 +73,7 @@ impl CourierClientBuilder {
     /// region's.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
+        self.base_url_name = BASE_URL_NAME;
         self
     }
 
@@ -84,11 +98,12 @@ impl CourierClientBuilder {
     /// [`Configuration`](crate::ErrorKind::Configuration) when the API key cannot be one, the base URL is malformed or
     /// not allowed, or a certificate cannot be read.
     pub fn build(self) -> Result<CourierClient, Error> {
-        let api_key = ApiKey::new(self.api_key.expose_secret().to_owned())?;
-        let base_url = match &self.base_url {
-            Some(url) => check_base_url(url, self.allow_http)?,
-            None => check_base_url(self.region.unwrap_or_default().base_url(), false)?,
+        let api_key = ApiKey::new(self.api_key.expose_secret().to_owned(), self.api_key_name)?;
+        let url = match &self.base_url {
+            Some(url) => url,
+            None => self.region.unwrap_or_default().base_url(),
         };
+        let base_url = check_base_url(url, self.base_url_name, self.allow_http)?;
         let region = self.region.unwrap_or_else(|| Region::of(&base_url));
         let settings = Settings {
             base_url,
@@ -154,11 +169,10 @@ impl Settings {
     }
 }
 
-fn check_base_url(url: &str, allow_http: bool) -> Result<Url, Error> {
+fn check_base_url(url: &str, name: &str, allow_http: bool) -> Result<Url, Error> {
     // The text itself is left out of the messages: it may hold credentials.
-    let parsed = Url::parse(url).map_err(|error| {
-        configuration("the base URL of Courier's API is malformed").with_source(error)
-    })?;
+    let parsed = Url::parse(url)
+        .map_err(|error| configuration(format!("{name} is malformed")).with_source(error))?;
     let problem = if !matches!(parsed.scheme(), "https" | "http") || !parsed.has_host() {
         "must begin with https://"
     } else if !parsed.username().is_empty() || parsed.password().is_some() {
@@ -171,9 +185,7 @@ fn check_base_url(url: &str, allow_http: bool) -> Result<Url, Error> {
     } else {
         return Ok(parsed);
     };
-    Err(configuration(format!(
-        "the base URL of Courier's API {problem}"
-    )))
+    Err(configuration(format!("{name} {problem}")))
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -200,4 +212,5 @@ fn read_certificates(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
 
 const API_KEY_VARIABLE: &str = "COURIER_API_KEY";
 const BASE_URL_VARIABLE: &str = "COURIER_BASE_URL";
+const BASE_URL_NAME: &str = "the base URL of Courier's API";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

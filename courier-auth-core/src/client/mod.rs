@@ -16,7 +16,7 @@ use serde_json::json;
 
 use self::{
     answer::{Answer, transport_error},
-    api_key::ApiKey,
+    api_key::{API_KEY_NAME, ApiKey},
     builder::Settings,
 };
 use crate::{
@@ -140,7 +140,7 @@ impl Upstream for CourierClient {
     }
 
     fn set_api_key(&self, api_key: String) -> Result<(), Error> {
-        let key = Arc::new(ApiKey::new(api_key)?);
+        let key = Arc::new(ApiKey::new(api_key, API_KEY_NAME)?);
         *self.api_key.write().unwrap_or_else(PoisonError::into_inner) = key;
         Ok(())
     }

@@ -18,8 +18,11 @@ async fn one_clear_line(binary: &str) {
         (&[("TOKEN_LIFETIME", "1h")], "TOKEN_LIFETIME must be"),
         (&[("TOKEN_LIFETIME", "1")], "TOKEN_LIFETIME: the lifetime"),
         (&[("RUST_LOG", "a=b=c")], "RUST_LOG is malformed"),
-        (&[("COURIER_API_KEY", "")], "API key is empty"),
-        (&[("COURIER_API_KEY", "pk_test canary")], "white space"),
+        (&[("COURIER_API_KEY", "")], "COURIER_API_KEY is empty"),
+        (
+            &[("COURIER_API_KEY", "pk_test canary")],
+            "COURIER_API_KEY contains white space",
+        ),
         (&[key, ("COURIER_BASE_URL", "courier")], "COURIER_BASE_URL"),
         (&[key, ("COURIER_BASE_URL", "http://example.com")], "https"),
         (&[("COURIER_BASE_URL", "http://127.0.0.1:1")], "set both"),
