@@ -163,8 +163,9 @@ impl Variant {
 
     /// Keeps a new token if it is better than the one that is here.
     ///
-    /// An issuer that hands out the same token again must not be asked in a loop: no later end
-    /// counts as a failure.
+    /// An issuer that hands out the same token again must not be asked in a loop: no longer life
+    /// counts as a failure. What is left counts and not `exp`, because a clock that was set
+    /// forward shortens the life of the old one alone.
     pub(crate) fn store(
         &mut self,
         token: &Token,
@@ -173,7 +174,8 @@ impl Variant {
     ) -> Result<(), Error> {
         if let Some(old) = self.usable(now) {
             let replaces = replaced == Some(old.token.id()) && token.id() != old.token.id();
-            if !replaces && token.expires_at() <= old.token.expires_at() {
+            let least = old.token.remaining(now) + MEASURING_ERROR;
+            if !replaces && token.remaining(now) <= least {
                 return Err(Error::new(
                     ErrorKind::BadAnswer,
                     "Courier answered with a token that lives no longer than the last one",
@@ -233,5 +235,7 @@ struct Failure {
     error: Error,
 }
 
+/// Courier's clock is known to the second, in both measurements.
+const MEASURING_ERROR: Duration = Duration::from_secs(2);
 /// Scopes and lifetimes in use at once by one user; an app has one or two.
 const MAX_VARIANTS: usize = 8;
