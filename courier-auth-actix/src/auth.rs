@@ -1,7 +1,7 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, future::poll_fn, sync::Arc};
 
 use actix_web::{
-    Error as ActixError, FromRequest, HttpRequest, HttpResponse,
+    Error as ActixError, FromRequest, HttpMessage, HttpRequest, HttpResponse,
     dev::Payload,
     web::{self, ServiceConfig},
 };
@@ -168,12 +168,26 @@ impl CourierAuth {
     }
 
     /// Asks the app who is signed in.
+    ///
+    /// Meanwhile the request is marked, so that a hook that extracts a `CourierToken` itself gets
+    /// an error and not itself again.
     pub(crate) fn identify(
         &self,
         request: &HttpRequest,
         payload: &mut Payload,
     ) -> LocalBoxFuture<'static, Identified> {
-        (self.hook)(request, payload)
+        let mut asking = {
+            let _mark = Asking::mark(request);
+            (self.hook)(request, payload)
+        };
+        let request = request.clone();
+        // While it is polled and not until it is done: other extractors of the same handler run
+        // in between.
+        poll_fn(move |cx| {
+            let _mark = Asking::mark(&request);
+            asking.as_mut().poll(cx)
+        })
+        .boxed_local()
     }
 
     async fn answer(&self, request: &HttpRequest, payload: &mut Payload) -> HttpResponse {
@@ -202,6 +216,29 @@ impl fmt::Debug for CourierAuth {
             .field("endpoint", &self.endpoint)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
+    }
+}
+
+/// In the extensions of a request whose app is being asked who is signed in.
+pub(crate) struct Asking;
+
+impl Asking {
+    pub(crate) fn is_marked(request: &HttpRequest) -> bool {
+        request.extensions().contains::<Self>()
+    }
+
+    fn mark(request: &HttpRequest) -> Mark<'_> {
+        request.extensions_mut().insert(Self);
+        Mark(request)
+    }
+}
+
+/// Takes the mark off again.
+struct Mark<'a>(&'a HttpRequest);
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        self.0.extensions_mut().remove::<Asking>();
     }
 }
 

@@ -42,6 +42,13 @@ impl CourierTokenError {
         Self(Cause::App(error))
     }
 
+    pub(crate) fn asks_itself() -> Self {
+        Self(Cause::NotConfigured(Reply::not_configured(
+            "the hook of a `CourierAuth` extracts a `CourierToken`, for which the hook would have \
+             to be asked: let it extract the app's own session or user",
+        )))
+    }
+
     pub(crate) fn not_configured() -> Self {
         Self(Cause::NotConfigured(Reply::not_configured(
             "a handler extracts `CourierToken`, but its app has no `CourierAuth`: add \

@@ -7,7 +7,10 @@ use futures_util::{
     future::{LocalBoxFuture, ready},
 };
 
-use crate::{auth::CourierAuth, error::CourierTokenError};
+use crate::{
+    auth::{Asking, CourierAuth},
+    error::CourierTokenError,
+};
 
 /// Extractor: the Courier token of the user who is signed in.
 ///
@@ -73,6 +76,9 @@ impl FromRequest for CourierToken {
     type Future = LocalBoxFuture<'static, Result<Self, CourierTokenError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if Asking::is_marked(request) {
+            return ready(Err(CourierTokenError::asks_itself())).boxed_local();
+        }
         let Some(courier) = configured(request).cloned() else {
             return ready(Err(CourierTokenError::not_configured())).boxed_local();
         };

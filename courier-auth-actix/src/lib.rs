@@ -47,8 +47,8 @@
 //! (RFC 9457). No answer may be cached by anybody (`no-store`).
 //!
 //! `HEAD` and `POST` answer alike, other methods are a 405. Bodies are ignored: one of up to 8 KiB
-//! is read off the connection, which then lives on. One that is larger or takes longer than a
-//! second gets its answer at once, with `Connection: close` if the rest is still on its way.
+//! is read off the connection, which then lives on. A larger one, or one that takes longer than a
+//! second, is not waited for: the answer has `Connection: close` if the rest is still on its way.
 //!
 //! # Who is signed in
 //!

@@ -52,8 +52,8 @@
 //!
 //! Other lifetimes have proportionate bounds. A call to Courier belongs to no caller: it goes on
 //! when they hang up, and all that wait for it get its token, or its error. An error never takes
-//! the place of a token that can still be used. After a failure a user's next call waits (1 to 15
-//! seconds without a token, 5 to 60 with one); when Courier fails for several users it is left
+//! the place of a token that can still be used. After a failure a user's next call waits (up to 15
+//! seconds without a token, up to 60 with one); when Courier fails for several users it is left
 //! alone and tried by one caller at a time; when it refuses the API key, for 10 to 60 seconds. At
 //! most 16 calls run at once, those that somebody waits for first. Nothing that fails is final.
 //! [The guide to refreshing](guides::refresh) has the numbers and the reasons.

@@ -6,7 +6,7 @@ use crate::{
     cache::{Status, TokenCache, Wish, clock::Clock},
     client::{CourierClient, CourierClientBuilder, Region, default_grant},
     error::{Error, ErrorKind},
-    request::{Defaults, TokenRequest, UserId, check_lifetime},
+    request::{Defaults, TokenRequest, check_lifetime},
     scope::{Scope, Scopes},
     token::{Token, TokenId},
 };
@@ -89,8 +89,8 @@ impl TokenProvider {
     ///
     /// It revokes nothing: Courier has no way to, and a token that a browser has works until it
     /// expires.
-    pub fn invalidate(&self, user_id: &UserId) {
-        self.0.cache.invalidate(user_id);
+    pub fn invalidate(&self, user_id: impl AsRef<str>) {
+        self.0.cache.invalidate(user_id.as_ref());
     }
 
     /// Uses another API key from now on. Cached tokens stay.
@@ -195,8 +195,9 @@ impl TokenProviderBuilder {
     /// How long tokens live unless a request says otherwise, from 10 seconds to ten years, in
     /// whole seconds. Default: one hour.
     ///
-    /// Tokens cannot be revoked, which speaks for short ones; an outage of Courier shorter than a
-    /// quarter of the lifetime (at most an hour) is not noticed by users, which speaks against.
+    /// Tokens cannot be revoked, which speaks for short ones. Users who hold a token do not notice
+    /// an outage of Courier that is shorter than some fifth of the lifetime (at most an hour),
+    /// which speaks against.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
@@ -212,8 +213,8 @@ impl TokenProviderBuilder {
     /// The Tokio runtime on which Courier is asked. Default: the one in which
     /// [`build`](Self::build) is called, or else that of the first caller.
     ///
-    /// It should live as long as the provider. If it goes away or stands still, the next caller's
-    /// takes over.
+    /// It needs timers and I/O (`enable_all`) and should live as long as the provider. If it goes
+    /// away or stands still, the next caller's takes over.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self

@@ -47,6 +47,12 @@ impl fmt::Display for UserId {
     }
 }
 
+impl AsRef<str> for UserId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Borrow<str> for UserId {
     fn borrow(&self) -> &str {
         &self.0
@@ -141,6 +147,8 @@ impl TokenRequest {
     }
 
     /// What the token may do. Default: the provider's, which are [`Scope::MINIMAL`] unless set.
+    ///
+    /// Up to 32 different sets of scopes and lifetimes are cached per user.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.scopes = Some(Scopes::new(scopes));
         self

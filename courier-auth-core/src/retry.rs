@@ -45,11 +45,7 @@ fn pause(error: &Error, tries: u32, u: f64) -> Option<Duration> {
     match error.retry_after() {
         Some(after) if after > MAX_RETRY_AFTER => None,
         Some(after) => Some(after),
-        None => Some(
-            (FIRST_PAUSE * 3_u32.pow(tries - 1))
-                .min(MAX_PAUSE)
-                .mul_f64(u),
-        ),
+        None => Some((FIRST_PAUSE * 3_u32.pow(tries - 1)).mul_f64(u)),
     }
 }
 
@@ -57,7 +53,6 @@ const TRIES: u32 = 3;
 /// A token call is small; what takes longer is not coming.
 pub(crate) const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// A longer `Retry-After` is left to the backoff, so that nobody waits for it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
 

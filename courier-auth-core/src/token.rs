@@ -104,7 +104,7 @@ impl Token {
             id: TokenId::of(secret.expose_secret()),
             user_id: grant.user_id.clone(),
             scope: claims.scope.unwrap_or_else(|| grant.scope_string()).into(),
-            expiry: Expiry::after(sent, life),
+            expiry: Expiry::after(sent.seen_from(clock.now()), life),
             expires_at: claims
                 .exp
                 .map_or(sent.wall + life, |exp| UNIX_EPOCH + whole_seconds(exp)),
@@ -221,11 +221,10 @@ impl Claims {
             },
         };
         let scope = match claims.get("scope") {
-            None | Some(Value::Null) => None,
             Some(Value::String(scope)) => Some(scope.clone()),
-            Some(_) => {
+            _ => {
                 return Err(bad_answer(
-                    "Courier issued a token whose `scope` claim is no string",
+                    "Courier issued a token without a `scope` claim, which belongs to nobody",
                 ));
             }
         };
@@ -278,7 +277,10 @@ fn check_shape(token: &str) -> Result<(), Error> {
             "Courier answered with a token of more than 16 KiB, which no header carries",
         ));
     }
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+    // As in an `Authorization` header. Nothing that means something in HTML, where an app may put
+    // it as it is.
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte);
+    if !token.bytes().all(known) {
         return Err(bad_answer(
             "Courier answered with a token that contains characters no token has",
         ));

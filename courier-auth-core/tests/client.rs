@@ -313,6 +313,12 @@ fn regions() {
         region(Some("http://127.0.0.1:1"), Some(Region::Eu)),
         Region::Eu
     );
+    // One that tells browsers something else than where its tokens come from.
+    let contradictory = CourierClient::builder("pk_test")
+        .base_url("https://api.courier.com")
+        .region(Region::Eu);
+    let error = contradictory.build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
 #[test]

@@ -32,8 +32,13 @@ impl Courier {
 
     /// Answers a request to the token's path.
     pub(crate) async fn answer(&self, request: Request<impl Body>) -> Response {
-        let (mut parts, body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        let response = self.answer_head(parts).await;
         drain(body).await;
+        response
+    }
+
+    async fn answer_head(&self, mut parts: Parts) -> Response {
         let headers = parts
             .headers
             .iter()

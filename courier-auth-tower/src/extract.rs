@@ -18,12 +18,18 @@ use crate::{courier::Handle, error::CourierTokenRejection};
 ///   error.
 /// * `Result<CourierToken, CourierTokenRejection>` leaves everything to the handler.
 ///
+/// The page is as secret as the token in it: send it with `Cache-Control: no-store`.
+///
 /// ```
-/// use axum::response::Html;
+/// use axum::{
+///     http::header::CACHE_CONTROL,
+///     response::{Html, IntoResponse},
+/// };
 /// use courier_auth_tower::CourierToken;
 ///
-/// async fn page(token: CourierToken) -> Html<String> {
-///     Html(format!("<body data-courier-jwt=\"{}\">", token.as_str()))
+/// async fn page(token: CourierToken) -> impl IntoResponse {
+///     let page = format!("<body data-courier-jwt=\"{}\">", token.as_str());
+///     ([(CACHE_CONTROL, "no-store")], Html(page))
 /// }
 /// ```
 #[derive(Clone, Debug)]

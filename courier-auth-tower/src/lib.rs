@@ -8,7 +8,12 @@
 //! # Example
 //!
 //! ```no_run
-//! use axum::{Router, http::StatusCode, response::Html, routing::get};
+//! use axum::{
+//!     Router,
+//!     http::{StatusCode, header::CACHE_CONTROL},
+//!     response::{Html, IntoResponse},
+//!     routing::get,
+//! };
 //! use courier_auth_tower::{CourierAuthLayer, CourierToken, TokenProvider};
 //! use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 //!
@@ -39,9 +44,10 @@
 //!     user.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
 //! }
 //!
-//! /// A page that has the token already. Others fetch `/courier/token`.
-//! async fn page(token: CourierToken) -> Html<String> {
-//!     Html(format!("<body data-courier-jwt=\"{}\">", token.as_str()))
+//! /// A page that has the token already, and is as secret. Others fetch `/courier/token`.
+//! async fn page(token: CourierToken) -> impl IntoResponse {
+//!     let page = format!("<body data-courier-jwt=\"{}\">", token.as_str());
+//!     ([(CACHE_CONTROL, "no-store")], Html(page))
 //! }
 //!
 //! async fn not_found() -> StatusCode {

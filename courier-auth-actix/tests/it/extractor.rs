@@ -199,3 +199,40 @@ async fn a_forgotten_configuration_is_a_500_that_names_the_fix() {
         told.body
     );
 }
+
+/// It would ask itself, until the stack is used up.
+#[actix_web::test]
+async fn a_hook_that_extracts_a_token_itself_gets_an_error() {
+    use actix_web::FromRequest;
+
+    let emulator = emulator().await;
+    let direct = CourierAuth::new(provider(&emulator), async |token: CourierToken| {
+        token.user_id().clone()
+    });
+    let indirect = CourierAuth::new(provider(&emulator), async |request: HttpRequest| {
+        let token = CourierToken::extract(&request).await?;
+        Ok::<_, CourierTokenError>(token.user_id().clone())
+    });
+    for courier in [direct, indirect] {
+        let app = App::new().configure(courier.routes());
+        let app = init_service(app.route("/", web::get().to(page))).await;
+        for uri in [TOKEN, "/"] {
+            let answer = call(&app, get(uri, "user-1").to_request()).await;
+            assert_eq!(answer.status, 500);
+            assert_eq!(answer.code(), "not_configured");
+        }
+    }
+
+    // Two in one handler are no such thing.
+    let courier = by_header(provider(&emulator));
+    let two = async |(one, two): (CourierToken, CourierToken)| {
+        assert_eq!(one.id(), two.id());
+        "two"
+    };
+    let app = App::new().configure(courier.routes());
+    let app = init_service(app.route("/", web::get().to(two))).await;
+    assert_eq!(
+        call(&app, get("/", "user-1").to_request()).await.body,
+        "two"
+    );
+}

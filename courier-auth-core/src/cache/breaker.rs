@@ -42,7 +42,7 @@ impl Breaker {
             Phase::Open { until } if now >= until => {
                 state.probes += 1;
                 let id = state.probes;
-                state.phase = Phase::Probing { id };
+                state.phase = Phase::Probing { id, since: until };
                 return Ok(Some(Probe {
                     breaker: Arc::clone(self),
                     id,
@@ -59,27 +59,32 @@ impl Breaker {
 
     /// Pauses, longer each time until it is closed; jittered by `u` so that replicas do not probe
     /// together. A late failure of a call from before the pause does not lengthen it.
-    pub(crate) fn open(&self, now: Instant, reason: Error, u: f64) {
+    ///
+    /// Returns for how long, if it does.
+    pub(crate) fn open(&self, now: Instant, reason: Error, u: f64) -> Option<Duration> {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Open { until } if until > now) {
-            return;
+            return None;
         }
         let doublings = state.openings.min(16);
         let pause = (self.first_pause * 2_u32.pow(doublings)).min(self.longest_pause);
         let pause = pause.mul_f64(0.8 + 0.4 * u).min(self.longest_pause);
         let asked = reason.retry_after().unwrap_or_default();
-        state.phase = Phase::Open {
-            until: now + pause.max(asked.min(self.longest_pause)),
-        };
-        state.openings += 1;
+        let pause = pause.max(asked.min(self.longest_pause));
+        state.phase = Phase::Open { until: now + pause };
+        state.openings = state.openings.saturating_add(1);
         state.reason = Some(reason);
+        Some(pause)
     }
 
-    pub(crate) fn close(&self) {
+    /// Lets everybody through again. Returns whether that is news.
+    pub(crate) fn close(&self) -> bool {
         let mut state = self.lock();
+        let was_open = !matches!(state.phase, Phase::Closed);
         state.phase = Phase::Closed;
         state.openings = 0;
         state.reason = None;
+        was_open
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -114,11 +119,12 @@ pub(crate) struct Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         let mut state = self.breaker.lock();
-        if matches!(state.phase, Phase::Probing { id } if id == self.id) {
-            // No verdict: the next caller probes.
-            state.phase = Phase::Open {
-                until: Instant::now(),
-            };
+        if let Phase::Probing { id, since } = state.phase
+            && id == self.id
+        {
+            // No verdict: the next caller probes. The pause is over as it was, and no later than
+            // that: a verdict that is on its way must find it so.
+            state.phase = Phase::Open { until: since };
         }
     }
 }
@@ -133,8 +139,14 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Closed,
-    Open { until: Instant },
-    Probing { id: u64 },
+    Open {
+        until: Instant,
+    },
+    /// Since the end of the pause.
+    Probing {
+        id: u64,
+        since: Instant,
+    },
 }
 
 /// What a caller is told to wait while somebody else probes.
@@ -178,6 +190,20 @@ mod tests {
         let now = Instant::now();
         drop(breaker.admit(now).unwrap());
         assert!(breaker.admit(now).unwrap().is_some());
+    }
+
+    /// On a real clock a verdict carries a time that lies before the probe is given back.
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_probe_pauses_again_whatever_comes_first() {
+        let breaker = Breaker::new(FIRST, LONGEST);
+        breaker.open(Instant::now(), down(), 0.5);
+        tokio::time::advance(FIRST).await;
+        let verdict = Instant::now();
+        let probe = breaker.admit(verdict).unwrap();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        drop(probe);
+        assert_eq!(breaker.open(verdict, down(), 0.5), Some(2 * FIRST));
+        assert!(breaker.admit(Instant::now()).is_err());
     }
 
     #[tokio::test(start_paused = true)]

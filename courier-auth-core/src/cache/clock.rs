@@ -15,6 +15,19 @@ pub(crate) struct Moment {
     pub(crate) mono: Instant,
 }
 
+impl Moment {
+    /// This moment as the clocks of `now` would have shown it, if that is earlier: the wall clock
+    /// may have been set back since.
+    pub(crate) fn seen_from(self, now: Self) -> Self {
+        let ago = now.mono.saturating_duration_since(self.mono);
+        let wall = now.wall.checked_sub(ago).unwrap_or(self.wall);
+        Self {
+            wall: self.wall.min(wall),
+            mono: self.mono,
+        }
+    }
+}
+
 /// When something ends, on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expiry {

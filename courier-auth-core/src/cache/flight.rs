@@ -6,6 +6,7 @@ use std::{
 
 use futures_util::FutureExt;
 use tokio::{
+    runtime::Handle,
     sync::watch,
     time::{Instant, timeout, timeout_at},
 };
@@ -45,7 +46,14 @@ impl Flight {
         let mut landing = self.landing.clone();
         loop {
             let due = self.due();
-            match timeout_at(due.min(give_up), landing.wait_for(Option::is_some)).await {
+            // The timer belongs to the caller's runtime, which is known to run; only a caller
+            // that has none borrows the flight's.
+            let timer = Handle::try_current().unwrap_or_else(|_| self.home.runtime.clone());
+            let landed = {
+                let _entered = timer.enter();
+                timeout_at(due.min(give_up), landing.wait_for(Option::is_some))
+            };
+            match landed.await {
                 Ok(Ok(landing)) => {
                     return landing.clone().map_or(Waited::Stranded, Waited::Landed);
                 }
@@ -119,7 +127,7 @@ impl Pilot {
     ) -> Self {
         let (publisher, landing) = watch::channel(None);
         let key_epoch = admission.key_epoch;
-        slot.took_off();
+        slot.pin();
         Self {
             flight: Arc::new(Flight {
                 home,
@@ -168,9 +176,9 @@ impl Pilot {
             .is_some_and(Admission::is_queued);
         if queued {
             flight.promise(QUEUE_WAIT);
-            let (permit, probes) = self.shared.gate.wait().await?;
+            let permit = self.shared.gate.wait().await?;
             match &mut *flight.admission() {
-                Some(admission) => admission.board(permit, probes),
+                Some(admission) => self.shared.gate.board(admission, permit)?,
                 None => return Err(gone()),
             }
         }
@@ -212,23 +220,22 @@ impl Pilot {
                 }
             }
         }
+        // Before its permit and its probe are given back: the next one must know.
         let verdict = outcome.as_ref().map(|_token| ());
         self.shared
             .gate
             .record(verdict, &self.grant.user_id, self.key_epoch, now.mono);
+        self.shared.note(verdict, now.wall);
         self.log(&outcome);
         self.publish(match outcome {
             Ok(token) => Landing::Token(token),
-            Err(error) => {
-                self.shared.note_error(&error);
-                Landing::Failed(error)
-            }
+            Err(error) => Landing::Failed(error),
         });
     }
 
     fn publish(&mut self, landing: Landing) {
         self.landed = true;
-        self.slot.landed();
+        self.slot.unpin();
         drop(self.flight.release());
         // Nobody may be waiting any more.
         self.publisher.send_replace(Some(landing));

@@ -26,11 +26,11 @@ use self::{
     policy::{Demand, Plan, Zone},
     shared::{Home, Shared},
     slot::{Entry, Slot, SlotState},
-    upstream::{Upstream, Urgency},
+    upstream::{Upstream, Urgency, overloaded},
 };
 use crate::{
     error::{Error, ErrorKind},
-    request::{Grant, UserId},
+    request::Grant,
     token::{Token, TokenId},
 };
 
@@ -67,8 +67,10 @@ impl TokenCache {
                 Waited::Landed(Landing::Failed(error)) => error,
                 Waited::OutOfPatience => out_of_patience(),
                 Waited::Landed(Landing::Abandoned) | Waited::Stranded => {
-                    let home = self.shared.move_home(&flight.home)?;
-                    takeover = Some(Takeover { of: flight, home });
+                    match self.shared.move_home(&flight.home) {
+                        Ok(home) => takeover = Some(Takeover { of: flight, home }),
+                        Err(error) => return self.usable(grant).ok_or(error),
+                    }
                     continue;
                 }
             };
@@ -78,7 +80,7 @@ impl TokenCache {
     }
 
     /// Forgets a user. A flight that is on its way lands in the forgotten slot.
-    pub(crate) fn invalidate(&self, user: &UserId) {
+    pub(crate) fn invalidate(&self, user: &str) {
         self.shared.forget(user);
     }
 
@@ -94,7 +96,7 @@ impl TokenCache {
 
     /// Looks at the slot and decides, without waiting for anything.
     fn step(&self, grant: &Grant, wish: Wish, takeover: Option<&Takeover>) -> Result<Step, Error> {
-        loop {
+        for _ in 0..MAX_LOOKS {
             let slot = self.shared.slot(&grant.user_id);
             let mut state = slot.lock();
             if state.detached {
@@ -109,6 +111,7 @@ impl TokenCache {
             }
             return Ok(step);
         }
+        Err(overloaded())
     }
 
     /// The locked half of [`step`](Self::step). A pilot that it returns takes off after the lock.
@@ -122,9 +125,12 @@ impl TokenCache {
     ) -> Result<(Step, Option<Pilot>), Error> {
         let now = self.shared.clock.now();
         let demand = demand(state, grant, wish, takeover.is_some(), now);
-        let variant = state.variant(grant);
-        if let Some(takeover) = takeover {
-            variant.relieve(&takeover.of);
+        let variant = state.variant(grant, now);
+        if let Some(takeover) = takeover
+            && variant.relieve(&takeover.of)
+        {
+            // What it was admitted with would stay with a task that nobody polls.
+            drop(takeover.of.release());
         }
         let zone = variant.zone(now);
         let held = variant.usable(now).cloned();
@@ -287,3 +293,6 @@ fn gone() -> Error {
 
 /// Runtimes that may go away under one caller.
 const MAX_TAKEOVERS: usize = 2;
+/// Slots that may leave the map between a look-up and the lock, each of which takes an eviction or
+/// an invalidation of this very user in that moment.
+const MAX_LOOKS: usize = 100;

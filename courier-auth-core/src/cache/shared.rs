@@ -1,5 +1,7 @@
 use std::{
+    convert::Infallible,
     fmt,
+    ops::Deref,
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
@@ -25,7 +27,14 @@ pub(crate) struct Shared {
     pub(super) upstream: Arc<dyn Upstream>,
     home: Mutex<Option<Arc<Home>>>,
     pub(super) clock: Clock,
-    last_error: Mutex<Option<(SystemTime, Error)>>,
+    last: Mutex<Last>,
+}
+
+/// When flights last ended well and badly.
+#[derive(Debug, Default)]
+struct Last {
+    success: Option<SystemTime>,
+    error: Option<(SystemTime, Error)>,
 }
 
 impl Shared {
@@ -53,36 +62,43 @@ impl Shared {
             upstream,
             home: Mutex::new(home),
             clock,
-            last_error: Mutex::new(None),
+            last: Mutex::default(),
         }
     }
 
     pub(super) fn status(&self) -> Status {
-        let last_error = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         Status {
             users: self.slots.len(),
             calls_in_flight: self.gate.calls(),
             queued: self.gate.queued(),
             circuit_open: self.gate.is_open(),
             api_key_refused: self.gate.is_key_refused(),
-            last_error: last_error.as_ref().map(|(_, error)| error.clone()),
-            last_error_at: last_error.as_ref().map(|(at, _)| *at),
+            last_success_at: last.success,
+            last_error: last.error.as_ref().map(|(_, error)| error.clone()),
+            last_error_at: last.error.as_ref().map(|(at, _)| *at),
         }
     }
 
     /// The slot of a user, made if there is none.
-    pub(super) fn slot(&self, user: &UserId) -> Arc<Slot> {
-        let slots = &self.slots;
+    pub(super) fn slot(&self, user: &UserId) -> Visit {
         if let Some(slot) = self.known_slot(user) {
-            return slot;
+            return Visit {
+                slot,
+                pinned: false,
+            };
         }
-        let made =
-            slots.get_or_insert_with(user, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        let mut pinned = false;
+        let made = self.slots.get_or_insert_with(user, || {
+            let slot = Arc::new(Slot::default());
+            // From the start: in a map whose other slots are all pinned a new one would leave it
+            // again at once, and whoever made it would make it again for ever.
+            slot.pin();
+            pinned = true;
+            Ok::<_, Infallible>(slot)
+        });
         match made {
-            Ok(slot) => slot,
+            Ok(slot) => Visit { slot, pinned },
             Err(never) => match never {},
         }
     }
@@ -93,7 +109,7 @@ impl Shared {
     }
 
     /// Takes a user's slot out of the map.
-    pub(super) fn forget(&self, user: &UserId) {
+    pub(super) fn forget(&self, user: &str) {
         if let Some((_, slot)) = self.slots.remove(user) {
             slot.detach();
         }
@@ -115,26 +131,33 @@ impl Shared {
 
     /// Moves to the caller's runtime and to new connections, unless somebody has moved already.
     pub(super) fn move_home(&self, from: &Arc<Home>) -> Result<Arc<Home>, Error> {
-        let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(home) = &*home
-            && !Arc::ptr_eq(home, from)
-        {
-            return Ok(Arc::clone(home));
+        if let Some(home) = self.moved(from) {
+            return Ok(home);
         }
+        // Without the lock: to set up TLS takes a while.
         let new = Arc::new(Home {
             runtime: current_runtime()?,
             upstream: from.upstream.reconnected(),
         });
-        *home = Some(Arc::clone(&new));
+        if let Some(home) = self.moved(from) {
+            return Ok(home);
+        }
+        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&new));
         Ok(new)
     }
 
-    pub(super) fn note_error(&self, error: &Error) {
-        let mut last = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last = Some((self.clock.now().wall, error.clone()));
+    fn moved(&self, from: &Arc<Home>) -> Option<Arc<Home>> {
+        let home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        home.clone().filter(|home| !Arc::ptr_eq(home, from))
+    }
+
+    /// Remembers how a flight ended.
+    pub(super) fn note(&self, outcome: Result<(), &Error>, at: SystemTime) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(()) => last.success = Some(at),
+            Err(error) => last.error = Some((at, error.clone())),
+        }
     }
 }
 
@@ -156,6 +179,28 @@ pub(crate) struct Home {
 impl std::fmt::Debug for Home {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Home").finish_non_exhaustive()
+    }
+}
+
+/// A slot in hand. One that was made for it stays in the map as long as this lives.
+pub(super) struct Visit {
+    slot: Arc<Slot>,
+    pinned: bool,
+}
+
+impl Deref for Visit {
+    type Target = Arc<Slot>;
+
+    fn deref(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if self.pinned {
+            self.slot.unpin();
+        }
     }
 }
 

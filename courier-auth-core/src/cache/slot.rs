@@ -25,7 +25,7 @@ use crate::{
 pub(crate) struct Slot {
     state: Mutex<SlotState>,
     /// Kept beside the state, because the map looks at it while it holds a lock of its own.
-    flights: AtomicUsize,
+    pins: AtomicUsize,
 }
 
 impl Slot {
@@ -34,17 +34,17 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the slot must stay in the map because a flight will land in it.
+    /// Whether the slot must stay in the map, because a flight will land in it.
     pub(crate) fn is_pinned(&self) -> bool {
-        self.flights.load(Ordering::Acquire) > 0
+        self.pins.load(Ordering::Acquire) > 0
     }
 
-    pub(crate) fn took_off(&self) {
-        self.flights.fetch_add(1, Ordering::AcqRel);
+    pub(crate) fn pin(&self) {
+        self.pins.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn landed(&self) {
-        self.flights.fetch_sub(1, Ordering::AcqRel);
+    pub(crate) fn unpin(&self) {
+        self.pins.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Takes the slot out of use: it has left the map. Whoever still holds it must look again.
@@ -56,6 +56,7 @@ impl Slot {
 #[derive(Debug, Default)]
 pub(crate) struct SlotState {
     pub(crate) detached: bool,
+    /// The one that was asked for last is the last.
     variants: Vec<Variant>,
     /// When tokens of this user were replaced because Courier refused them.
     replacements: Vec<Instant>,
@@ -63,14 +64,21 @@ pub(crate) struct SlotState {
 
 impl SlotState {
     /// The variant of a grant, made if it is new.
-    pub(crate) fn variant(&mut self, grant: &Grant) -> &mut Variant {
-        let known = self.variants.iter().position(|known| known.is_for(grant));
-        let at = known.unwrap_or_else(|| {
-            self.make_room();
-            self.variants.push(Variant::new(grant));
-            self.variants.len() - 1
-        });
-        &mut self.variants[at]
+    pub(crate) fn variant(&mut self, grant: &Grant, now: Moment) -> &mut Variant {
+        let last = match self.variants.iter().position(|known| known.is_for(grant)) {
+            Some(at) if at + 1 == self.variants.len() => at,
+            Some(at) => {
+                let variant = self.variants.remove(at);
+                self.variants.push(variant);
+                self.variants.len() - 1
+            }
+            None => {
+                self.make_room(now);
+                self.variants.push(Variant::new(grant));
+                self.variants.len() - 1
+            }
+        };
+        &mut self.variants[last]
     }
 
     /// The variant, if there is one and it has not been dropped meanwhile.
@@ -93,14 +101,25 @@ impl SlotState {
         self.replacements.push(now);
     }
 
-    /// Drops the oldest variant when there are too many: scopes that differ in every request must
-    /// not fill the memory.
-    fn make_room(&mut self) {
+    /// Drops a variant when there are too many: scopes that differ in every request must not fill
+    /// the memory. One that is worth nothing if there is one, else the one that was not asked for
+    /// longest.
+    fn make_room(&mut self, now: Moment) {
         if self.variants.len() < MAX_VARIANTS {
             return;
         }
-        if let Some(oldest) = self.variants.iter().position(|v| v.flight.is_none()) {
-            self.variants.remove(oldest);
+        let idle = |variant: &Variant| variant.flight.is_none();
+        let worthless = |variant: &Variant| {
+            let zone = variant.zone(now);
+            zone == Zone::Expired && variant.backing_off(zone, now.mono).is_none()
+        };
+        let variants = &self.variants;
+        let victim = variants
+            .iter()
+            .position(|variant| idle(variant) && worthless(variant))
+            .or_else(|| variants.iter().position(idle));
+        if let Some(victim) = victim {
+            self.variants.remove(victim);
         }
     }
 }
@@ -144,12 +163,9 @@ impl Variant {
 
     /// Takes this flight off the variant, if it is still there.
     pub(crate) fn relieve(&mut self, flight: &Arc<Flight>) -> bool {
-        let ours = self.flight.take_if(|here| Arc::ptr_eq(here, flight));
-        // The permit would stay with a task that nobody polls.
-        ours.is_some_and(|flight| {
-            drop(flight.release());
-            true
-        })
+        self.flight
+            .take_if(|here| Arc::ptr_eq(here, flight))
+            .is_some()
     }
 
     /// The error of the last flight, as long as its backoff lasts.
@@ -237,5 +253,6 @@ struct Failure {
 
 /// Courier's clock is known to the second, in both measurements.
 const MEASURING_ERROR: Duration = Duration::from_secs(2);
-/// Scopes and lifetimes in use at once by one user; an app has one or two.
-const MAX_VARIANTS: usize = 8;
+/// Scopes and lifetimes in use at once by one user. An app has one or two; one that embeds
+/// Courier's designer, one for each tenant that a user works on.
+const MAX_VARIANTS: usize = 32;

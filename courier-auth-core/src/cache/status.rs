@@ -19,6 +19,8 @@ pub struct Status {
     pub circuit_open: bool,
     /// Whether Courier refused the API key when it was last asked.
     pub api_key_refused: bool,
+    /// When Courier last issued a token, on this machine's clock.
+    pub last_success_at: Option<SystemTime>,
     /// The last thing that went wrong, however long ago.
     pub last_error: Option<Error>,
     /// When that was, on this machine's clock.

@@ -1,7 +1,7 @@
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -11,10 +11,11 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
+use tracing::{error, info, warn};
 
 use super::breaker::{Breaker, Probe, Refusal};
 use crate::{
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, chain},
     request::{Grant, UserId},
     token::Issued,
 };
@@ -39,7 +40,7 @@ pub(crate) struct Gate {
     breaker: Arc<Breaker>,
     key_latch: Arc<Breaker>,
     /// Counts API keys, so that a late refusal of the old key does not stop the new one.
-    key_epoch: AtomicU64,
+    key_epoch: Mutex<u64>,
     streak: Mutex<Streak>,
     permits: Arc<Semaphore>,
     background: Arc<Semaphore>,
@@ -51,7 +52,7 @@ impl Gate {
         Self {
             breaker: Breaker::new(Duration::from_secs(5), Duration::from_secs(60)),
             key_latch: Breaker::new(Duration::from_secs(10), Duration::from_secs(60)),
-            key_epoch: AtomicU64::new(0),
+            key_epoch: Mutex::default(),
             streak: Mutex::default(),
             permits: Arc::new(Semaphore::new(MAX_CALLS)),
             background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
@@ -72,22 +73,32 @@ impl Gate {
             probes: self.check(now)?,
             permit,
             ticket,
-            key_epoch: self.key_epoch.load(Ordering::Acquire),
+            key_epoch: *self.key_epoch(),
         })
     }
 
-    /// Waits in the queue for a permit, and looks again whether Courier is worth a call: it may
-    /// have failed for everybody meanwhile.
-    pub(crate) async fn wait(&self) -> Result<(Permit, Vec<Probe>), Error> {
+    /// Waits in the queue for a permit.
+    pub(crate) async fn wait(&self) -> Result<Permit, Error> {
         let permits = Arc::clone(&self.permits);
         let Ok(Ok(call)) = timeout(QUEUE_WAIT, permits.acquire_owned()).await else {
             return Err(overloaded());
         };
-        let permit = Permit {
+        Ok(Permit {
             _call: call,
             _background: None,
-        };
-        Ok((permit, self.check(Instant::now())?))
+        })
+    }
+
+    /// Leaves the queue, and looks again whether Courier is worth a call: it may have failed for
+    /// everybody meanwhile.
+    pub(crate) fn board(&self, admission: &mut Admission, permit: Permit) -> Result<(), Error> {
+        admission.ticket = None;
+        // Whoever is the probe already would be refused because of itself.
+        if admission.probes.is_empty() {
+            admission.probes = self.check(Instant::now())?;
+        }
+        admission.permit = Some(permit);
+        Ok(())
     }
 
     /// Learns from the end of a flight.
@@ -100,14 +111,24 @@ impl Gate {
     ) {
         let Err(error) = outcome else {
             self.reached();
-            self.key_latch.close();
+            let current = self.key_epoch();
+            if *current == key_epoch && self.key_latch.close() {
+                info!("Courier accepts the API key again");
+            }
             return;
         };
         match error.kind() {
             ErrorKind::ApiKeyRefused => {
                 self.reached();
-                if key_epoch == self.key_epoch.load(Ordering::Acquire) {
-                    self.key_latch.open(now, error.clone(), fastrand::f64());
+                // Locked until it is open, so that a key that comes meanwhile is not stopped.
+                let current = self.key_epoch();
+                if *current == key_epoch
+                    && let Some(pause) = self.key_latch.open(now, error.clone(), fastrand::f64())
+                {
+                    error!(
+                        pause_s = pause.as_secs_f64(),
+                        "Courier refuses the API key and is not asked until it is tried again"
+                    );
                 }
             }
             // A verdict about one request proves that Courier is there.
@@ -118,8 +139,14 @@ impl Gate {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .add(user);
-                if enough {
-                    self.breaker.open(now, error.clone(), fastrand::f64());
+                if enough
+                    && let Some(pause) = self.breaker.open(now, error.clone(), fastrand::f64())
+                {
+                    warn!(
+                        pause_s = pause.as_secs_f64(),
+                        error = chain(error),
+                        "Courier fails for several users and is left alone"
+                    );
                 }
             }
             _ => {}
@@ -128,7 +155,8 @@ impl Gate {
 
     /// A new API key deserves a try at once.
     pub(crate) fn key_changed(&self) {
-        self.key_epoch.fetch_add(1, Ordering::AcqRel);
+        let mut current = self.key_epoch();
+        *current += 1;
         self.key_latch.close();
     }
 
@@ -167,7 +195,15 @@ impl Gate {
 
     fn reached(&self) {
         *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = Streak::default();
-        self.breaker.close();
+        if self.breaker.close() {
+            info!("Courier answers again");
+        }
+    }
+
+    fn key_epoch(&self) -> MutexGuard<'_, u64> {
+        self.key_epoch
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -191,13 +227,6 @@ impl Admission {
     /// Whether it has to [`wait`](Gate::wait) for its permit.
     pub(crate) fn is_queued(&self) -> bool {
         self.permit.is_none()
-    }
-
-    /// Leaves the queue.
-    pub(crate) fn board(&mut self, permit: Permit, probes: Vec<Probe>) {
-        self.ticket = None;
-        self.permit = Some(permit);
-        self.probes.extend(probes);
     }
 }
 
@@ -248,7 +277,7 @@ impl Streak {
     }
 }
 
-fn overloaded() -> Error {
+pub(crate) fn overloaded() -> Error {
     Error::new(
         ErrorKind::Overloaded,
         "more users wait for a token than Courier is asked for at once",

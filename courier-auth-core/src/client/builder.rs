@@ -54,9 +54,10 @@ impl CourierClientBuilder {
         })?;
         let mut builder = Self::new(api_key);
         builder.api_key_name = API_KEY_VARIABLE;
-        if let Ok(url) = env::var(BASE_URL_VARIABLE)
-            && !url.is_empty()
-        {
+        if let Some(url) = env::var_os(BASE_URL_VARIABLE).filter(|url| !url.is_empty()) {
+            let url = url
+                .into_string()
+                .map_err(|_| configuration(format!("{BASE_URL_VARIABLE} is no text")))?;
             builder.base_url = Some(url);
             builder.base_url_name = BASE_URL_VARIABLE;
         }
@@ -104,7 +105,15 @@ impl CourierClientBuilder {
             None => self.region.unwrap_or_default().base_url(),
         };
         let base_url = check_base_url(url, self.base_url_name, self.allow_http)?;
-        let region = self.region.unwrap_or_else(|| Region::of(&base_url));
+        let region = match (self.region, Region::of(&base_url)) {
+            (Some(region), Some(other)) if region != other => {
+                return Err(configuration(format!(
+                    "{} is that of another region than the one that is set",
+                    self.base_url_name
+                )));
+            }
+            (region, others) => region.or(others).unwrap_or_default(),
+        };
         let settings = Settings {
             base_url,
             region,

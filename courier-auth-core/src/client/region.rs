@@ -27,10 +27,12 @@ impl Region {
         }
     }
 
-    pub(super) fn of(base_url: &Url) -> Self {
+    /// The region whose address this is, if it is one.
+    pub(super) fn of(base_url: &Url) -> Option<Self> {
         match base_url.host_str() {
-            Some("api.eu.courier.com") => Self::Eu,
-            _ => Self::Us,
+            Some("api.courier.com") => Some(Self::Us),
+            Some("api.eu.courier.com") => Some(Self::Eu),
+            _ => None,
         }
     }
 }

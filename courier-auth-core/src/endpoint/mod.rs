@@ -107,8 +107,14 @@ impl Endpoint {
         let reply = match signed_in {
             None => Reply::signed_out(),
             Some(request) => match self.token(call, &request).await {
-                Ok(token) if call.held.contains(&token.id()) => Reply::not_modified(&token),
-                Ok(token) => Reply::token(&token, self.provider.region()),
+                Ok(token) => {
+                    let id = token.id();
+                    let refused = call.rejected == Some(id);
+                    match call.held.contains(&id) {
+                        true => Reply::not_modified(&token, refused),
+                        false => Reply::token(&token, self.provider.region(), refused),
+                    }
+                }
                 Err(error) => Reply::failed(&error),
             },
         };

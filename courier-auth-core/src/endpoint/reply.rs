@@ -65,7 +65,8 @@ impl Reply {
 }
 
 impl Reply {
-    pub(super) fn token(token: &Token, region: Region) -> Self {
+    /// `refused`: the page says that Courier refused this very token, and there is no other yet.
+    pub(super) fn token(token: &Token, region: Region, refused: bool) -> Self {
         #[derive(Serialize)]
         struct Body<'a> {
             token: &'a str,
@@ -86,7 +87,7 @@ impl Reply {
                 user_id: token.user_id().as_str(),
                 scope: token.scope(),
                 expires_in: token.expires_in().as_secs(),
-                refresh_in: whole_seconds(token.refresh_in()),
+                refresh_in: again_in(token, refused),
                 expires_at: token
                     .expires_at()
                     .duration_since(UNIX_EPOCH)
@@ -99,7 +100,7 @@ impl Reply {
         .with("etag", format!("\"{id}\""))
     }
 
-    pub(super) fn not_modified(token: &Token) -> Self {
+    pub(super) fn not_modified(token: &Token, refused: bool) -> Self {
         Self {
             status: 304,
             headers: Vec::new(),
@@ -107,7 +108,7 @@ impl Reply {
             content_length: 0,
         }
         .with("etag", format!("\"{}\"", token.id()))
-        .with("retry-after", whole_seconds(token.refresh_in()).to_string())
+        .with("retry-after", again_in(token, refused).to_string())
     }
 
     pub(super) fn signed_out() -> Self {
@@ -195,6 +196,16 @@ impl std::fmt::Debug for Reply {
     }
 }
 
+/// When the page should ask again. One whose token was refused waits for another: soon, but not
+/// before another would be asked for.
+fn again_in(token: &Token, refused: bool) -> u64 {
+    let due = token.refresh_in();
+    whole_seconds(match refused {
+        true => due.min(AFTER_REFUSAL.mul_f64(1.0 + fastrand::f64())),
+        false => due,
+    })
+}
+
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs().max(1)
 }
@@ -251,4 +262,6 @@ const COURIER_UNAVAILABLE: Problem = Problem {
     code: "courier_unavailable",
     detail: "Courier cannot be asked for a token at the moment. Try again later.",
 };
+/// The time between two replacements of a refused token.
+const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 const MAX_SPREAD: Duration = Duration::from_secs(5);

@@ -192,3 +192,17 @@ async fn a_large_body_is_answered_without_being_read() {
         assert!(response.text().await.unwrap().starts_with("{\"token\":"));
     }
 }
+
+#[tokio::test]
+async fn a_body_that_does_not_come_holds_no_answer_up() {
+    let courier = courier().await;
+    for address in forms(&courier).await {
+        let mut connection = Connection::open(address).await;
+        connection.works().await;
+        connection
+            .write(request("GET", "content-length: 10\r\n"))
+            .await;
+        // `head` has a time limit of its own.
+        connection.head().await;
+    }
+}

@@ -125,6 +125,59 @@ async fn memory_is_bounded_and_flights_are_not_evicted() {
     );
 }
 
+/// Every slot of the map has a flight, and yet another user comes: on a single thread, where
+/// whoever looked again and again for a place would keep the flights from landing.
+#[tokio::test(start_paused = true)]
+async fn a_map_full_of_flights_takes_another_user() {
+    for max_users in [1, 10, 100] {
+        let world = World::new(HOUR, max_users);
+        world
+            .courier
+            .set_mood(Mood::Slow(Duration::from_millis(100)));
+        let callers: Vec<_> = (0..250).map(|n| ask(&world, &format!("u{n}"))).collect();
+        for caller in callers {
+            caller.await.unwrap().unwrap();
+        }
+        for n in 0..1000 {
+            world.get(&format!("v{n}")).await.unwrap();
+        }
+        let users = world.cache.status().users;
+        assert!(users <= max_users + 20, "{users} of {max_users}");
+    }
+}
+
+/// A caller in the queue that is the probe is not refused because of itself.
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_queued_is_let_through() {
+    let world = World::new(HOUR, 1000);
+    world.courier.set_mood(Mood::Status(503, None));
+    for n in 0..5 {
+        world.get(&format!("u{n}")).await.unwrap_err();
+    }
+    // All permits are taken by flights from before the outage was noticed.
+    let gate = crate::cache::upstream::Gate::new();
+    let user = crate::UserId::from(1);
+    let other = crate::UserId::from(2);
+    let now = tokio::time::Instant::now;
+    let urgency = crate::cache::upstream::Urgency::Foreground;
+    let full: Vec<_> = (0..16)
+        .map(|_| gate.admit(urgency, now()).unwrap())
+        .collect();
+    let down = Error::new(ErrorKind::Unavailable, "down");
+    for user in [&user, &other, &user, &user, &user] {
+        gate.record(Err(&down), user, 0, now());
+    }
+    assert!(gate.is_open());
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let mut probe = gate.admit(urgency, now()).unwrap();
+    assert!(probe.is_queued());
+    drop(full);
+    let permit = gate.wait().await.unwrap();
+    gate.board(&mut probe, permit).unwrap();
+    gate.record(Ok(()), &user, 0, now());
+    assert!(!gate.is_open());
+}
+
 #[tokio::test(start_paused = true)]
 async fn scopes_that_differ_in_every_request_do_not_fill_the_memory() {
     use crate::{
@@ -148,11 +201,26 @@ async fn scopes_that_differ_in_every_request_do_not_fill_the_memory() {
         assert_eq!(token.scope(), format!("user_id:alice read:{n}"));
     }
     assert_eq!(world.courier.calls(), 100);
-    // The last eight are there, the first is not.
-    for n in 92..100 {
+    // The last 32 are there, the first is not.
+    for n in 68..100 {
         world.cache.get(&grant(n), Wish::Any).await.unwrap();
     }
     assert_eq!(world.courier.calls(), 100);
     world.cache.get(&grant(0), Wish::Any).await.unwrap();
     assert_eq!(world.courier.calls(), 101);
+    // It took the place of the one that was not asked for longest.
+    world.cache.get(&grant(69), Wish::Any).await.unwrap();
+    assert_eq!(world.courier.calls(), 101);
+    world.cache.get(&grant(68), Wish::Any).await.unwrap();
+    assert_eq!(world.courier.calls(), 102);
+
+    // Those that are worth nothing go before those that are.
+    world.courier.set_mood(Mood::Status(400, None));
+    for n in 200..203 {
+        world.cache.get(&grant(n), Wish::Any).await.unwrap_err();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let calls = world.courier.calls();
+    world.cache.get(&grant(73), Wish::Any).await.unwrap();
+    assert_eq!(world.courier.calls(), calls);
 }

@@ -145,6 +145,26 @@ fn a_runtime_that_was_gone_before_the_first_call() {
     assert_eq!(cache.status().calls_in_flight, 0);
 }
 
+/// The provider has a runtime, the caller has none: a thread pool, or another executor.
+#[test]
+fn a_caller_without_a_runtime_gets_its_token() {
+    let home = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (cache, courier) = cache(Some(home.handle().clone()));
+    courier.set_mood(Mood::Slow(Duration::from_millis(50)));
+    let grant = grant();
+    let token = futures_executor::block_on(cache.get(&grant, Wish::Any)).unwrap();
+    let again = futures_executor::block_on(cache.get(&grant, Wish::Any)).unwrap();
+    assert_eq!(token.id(), again.id());
+
+    let (nowhere, _) = super::runtimes::cache(None);
+    let error = futures_executor::block_on(nowhere.get(&grant, Wish::Any)).unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Runtime);
+}
+
 /// actix-web's shape: workers with a runtime each share one cache, and one of them ends.
 #[test]
 fn two_runtimes_share_one_cache_and_one_goes() {
@@ -200,7 +220,7 @@ fn a_slot_that_left_the_map_is_not_used() {
         // Long enough for the caller to have looked up the slot.
         thread::sleep(Duration::from_millis(200));
         let cache = cache.clone();
-        thread::spawn(move || cache.invalidate(&grant().user_id))
+        thread::spawn(move || cache.invalidate("alice"))
     };
     while cache.shared.known_slot(&grant().user_id).is_some() {
         thread::sleep(Duration::from_millis(5));

@@ -23,7 +23,6 @@ use super::{Mood, World, settle};
 use crate::{
     cache::Wish,
     error::Error,
-    request::UserId,
     token::{Token, TokenId},
 };
 
@@ -169,7 +168,7 @@ impl Run {
             }
         }
         if let Some(user) = &step.invalidate {
-            self.world.cache.invalidate(&UserId::new(user).unwrap());
+            self.world.cache.invalidate(user);
         }
         if step.new_key {
             self.world.cache.set_api_key("new".into()).unwrap();
