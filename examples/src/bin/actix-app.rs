@@ -11,7 +11,7 @@ use actix_web::{
     http::StatusCode,
     web,
 };
-use courier_auth_actix::{CourierAuth, UserId};
+use courier_auth_actix::CourierAuth;
 use courier_auth_examples::{Demo, StartError, Stop, start};
 use serde::Deserialize;
 
@@ -91,8 +91,8 @@ async fn logout(session: Session, courier: web::Data<CourierAuth>) -> Result<Htt
     let user: Option<String> = session.get(USER)?;
     session.purge();
     // Courier cannot revoke a token; this only forgets it.
-    if let Some(Ok(user)) = user.map(UserId::new) {
-        courier.provider().invalidate(&user);
+    if let Some(user) = user {
+        courier.provider().invalidate(user);
     }
     Ok(HttpResponse::NoContent().finish())
 }

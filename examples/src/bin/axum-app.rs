@@ -12,7 +12,7 @@ use axum::{
     routing::post,
 };
 use courier_auth_examples::{Demo, StartError, start};
-use courier_auth_tower::{CourierAuthLayer, UserId};
+use courier_auth_tower::CourierAuthLayer;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer, cookie::SameSite, session};
@@ -77,8 +77,8 @@ async fn logout(session: Session, State(demo): State<Demo>) -> Result<StatusCode
     let user: Option<String> = session.remove(USER).await.map_err(store_failed)?;
     session.flush().await.map_err(store_failed)?;
     // Courier cannot revoke a token; this only forgets it.
-    if let Some(Ok(user)) = user.map(UserId::new) {
-        demo.provider().invalidate(&user);
+    if let Some(user) = user {
+        demo.provider().invalidate(user);
     }
     Ok(StatusCode::NO_CONTENT)
 }

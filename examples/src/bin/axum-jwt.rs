@@ -20,7 +20,7 @@ use axum::{
     routing::post,
 };
 use courier_auth_examples::{Demo, StartError, start};
-use courier_auth_tower::{CourierAuthLayer, UserId};
+use courier_auth_tower::CourierAuthLayer;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation, errors, get_current_timestamp,
 };
@@ -98,9 +98,7 @@ async fn login(
 async fn logout(State(app): State<AppState>, headers: HeaderMap) -> StatusCode {
     if let Some(claims) = app.bearer.verify(&headers) {
         // Courier cannot revoke a token; this only forgets it.
-        if let Ok(user) = UserId::new(&claims.sub) {
-            app.demo.provider().invalidate(&user);
-        }
+        app.demo.provider().invalidate(&claims.sub);
         app.bearer.revoke(&claims);
     }
     StatusCode::NO_CONTENT

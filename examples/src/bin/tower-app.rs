@@ -11,7 +11,7 @@ use std::{
 };
 
 use courier_auth_examples::{Demo, StartError, start};
-use courier_auth_tower::{CourierAuthLayer, CourierAuthService, UserId};
+use courier_auth_tower::{CourierAuthLayer, CourierAuthService};
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
@@ -139,8 +139,8 @@ impl App {
 
     fn logout(&self, headers: &HeaderMap) -> Response<String> {
         // Courier cannot revoke a token; this only forgets it.
-        if let Some(Ok(user)) = self.sessions.end(headers).map(UserId::new) {
-            self.demo.provider().invalidate(&user);
+        if let Some(user) = self.sessions.end(headers) {
+            self.demo.provider().invalidate(user);
         }
         with_cookie("; Path=/; HttpOnly; SameSite=Lax; Max-Age=0")
     }
