@@ -90,4 +90,4 @@ fn command(binary: &str, environment: &[(&str, &str)]) -> Command {
 }
 
 /// Only to end a test that would hang.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
