@@ -213,7 +213,7 @@ pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
         "is empty"
     } else if id.len() > MAX_ID_BYTES {
         "is longer than 256 bytes"
-    } else if id.chars().any(|c| c.is_whitespace() || is_blank(c)) {
+    } else if id.chars().any(is_space) {
         "contains white space, which would begin another scope"
     } else if id.chars().any(char::is_control) {
         "contains a control character"
@@ -238,9 +238,9 @@ pub(crate) fn check_lifetime(lifetime: Duration) -> Result<Duration, Error> {
     Ok(Duration::from_secs(lifetime.as_secs()))
 }
 
-/// What JavaScript's `\s` or older Unicode counts as white space and Rust does not.
-fn is_blank(c: char) -> bool {
-    matches!(c, '\u{feff}' | '\u{180e}' | '\u{200b}')
+/// White space, and what JavaScript's `\s` or older Unicode counts as such and Rust does not.
+pub(crate) fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{feff}' | '\u{180e}' | '\u{200b}')
 }
 
 const MAX_ID_BYTES: usize = 256;
@@ -248,6 +248,9 @@ const MAX_ID_BYTES: usize = 256;
 const MIN_LIFETIME: Duration = Duration::from_secs(10);
 /// Courier documents no limit; this one catches milliseconds given as seconds.
 const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

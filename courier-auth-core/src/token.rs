@@ -16,7 +16,7 @@ use crate::{
         policy::Windows,
     },
     error::{Error, ErrorKind},
-    request::{Grant, UserId},
+    request::{Grant, UserId, is_space},
 };
 
 /// A Courier JWT and what is known about it.
@@ -290,7 +290,7 @@ fn check_shape(token: &str) -> Result<(), Error> {
 
 fn check_user(scope: &str, wanted: &UserId) -> Result<(), Error> {
     let mut users = scope
-        .split_ascii_whitespace()
+        .split(is_space)
         .filter_map(|word| word.strip_prefix("user_id:"));
     if users.next() == Some(wanted.as_str()) && users.next().is_none() {
         return Ok(());
@@ -326,3 +326,6 @@ const MAX_TOKEN_BYTES: usize = 16 * 1024;
 const MAX_SECONDS: f64 = 1e11;
 /// `Date` has whole seconds, and Courier's servers may differ a little.
 const DATE_TOLERANCE: f64 = 60.0;
+
+#[cfg(test)]
+mod fuzz;

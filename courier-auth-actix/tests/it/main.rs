@@ -8,9 +8,12 @@ mod extractor;
 mod hooks;
 mod middleware;
 mod mounting;
+mod outage;
 mod sharing;
 mod stranded;
 mod support;
 
+#[path = "../../../courier-auth-core/tests/drill/mod.rs"]
+mod drill;
 #[path = "../../../courier-auth-core/tests/endpoint/mod.rs"]
 mod endpoint;

@@ -54,24 +54,30 @@ impl TokenCache {
 
     /// The cached token, or a new one.
     pub(crate) async fn get(&self, grant: &Grant, wish: Wish) -> Result<Token, Error> {
-        let mut give_up = None;
+        let mut start = None;
         let mut takeover = None;
-        for _ in 0..=MAX_TAKEOVERS {
+        for _ in 0..MAX_ROUNDS {
             let (flight, patience) = match self.step(grant, wish, takeover.as_ref())? {
                 Step::Serve(token) => return Ok(token),
                 Step::Wait { flight, patience } => (flight, patience),
             };
-            let give_up = *give_up.get_or_insert_with(|| Instant::now() + patience);
-            let error = match flight.wait(give_up).await {
+            let start = *start.get_or_insert_with(Instant::now);
+            let error = match flight.wait(start + patience).await {
                 Waited::Landed(Landing::Token(token)) => return Ok(token),
                 Waited::Landed(Landing::Failed(error)) => error,
-                Waited::OutOfPatience => out_of_patience(),
+                Waited::OutOfPatience => match self.usable(grant) {
+                    // The token in hand ran out meanwhile: the machine slept. Wait on.
+                    None if patience < policy::HARD_WAIT => continue,
+                    held => return held.ok_or_else(out_of_patience),
+                },
                 Waited::Landed(Landing::Abandoned) | Waited::Stranded => {
                     match self.shared.move_home(&flight.home) {
-                        Ok(home) => takeover = Some(Takeover { of: flight, home }),
-                        Err(error) => return self.usable(grant).ok_or(error),
+                        Ok(home) => {
+                            takeover = Some(Takeover { of: flight, home });
+                            continue;
+                        }
+                        Err(error) => error,
                     }
-                    continue;
                 }
             };
             return self.usable(grant).ok_or(error);
@@ -146,7 +152,13 @@ impl TokenCache {
                 return Ok((Step::serve(held)?, None));
             }
             Plan::ServeAndRefresh => None,
-            Plan::Wait(patience) => Some(patience),
+            // No longer than the token in hand stays usable: who had one when it asked gets one.
+            Plan::Wait(patience) => match &held {
+                Some(held) => {
+                    Some(patience.min(held.usable_for(now))).filter(|wait| !wait.is_zero())
+                }
+                None => Some(patience),
+            },
         };
 
         let (flight, pilot) = match &variant.flight {
@@ -291,8 +303,8 @@ fn gone() -> Error {
     .with_retry_after(Duration::from_secs(1))
 }
 
-/// Runtimes that may go away under one caller.
-const MAX_TAKEOVERS: usize = 2;
+/// How often one caller looks again: two runtimes may go away under it, and a token run out.
+const MAX_ROUNDS: usize = 4;
 /// Slots that may leave the map between a look-up and the lock, each of which takes an eviction or
 /// an invalidation of this very user in that moment.
 const MAX_LOOKS: usize = 100;

@@ -236,6 +236,13 @@ impl Entry {
         self.zone(now) != Zone::Expired
     }
 
+    /// How long it will stay usable, a timer's resolution less.
+    pub(crate) fn usable_for(&self, now: Moment) -> Duration {
+        self.token
+            .remaining(now)
+            .saturating_sub(self.windows.grace + TIMER_RESOLUTION)
+    }
+
     pub(crate) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since)
     }
@@ -251,6 +258,8 @@ struct Failure {
     error: Error,
 }
 
+/// A timer may fire this late.
+const TIMER_RESOLUTION: Duration = Duration::from_millis(5);
 /// Courier's clock is known to the second, in both measurements.
 const MEASURING_ERROR: Duration = Duration::from_secs(2);
 /// Scopes and lifetimes in use at once by one user. An app has one or two; one that embeds

@@ -40,12 +40,13 @@ impl Answer {
             token: SecretString,
         }
         let Ok(body) = serde_json::from_slice::<Body>(&self.body) else {
+            let content_type = self.header("content-type").unwrap_or("not given");
+            let content_type: String = content_type.chars().take(MAX_TYPE_CHARS).collect();
             return Err(Error::new(
                 ErrorKind::BadAnswer,
                 format!(
-                    "Courier's answer holds no token (content type {:?}): see whether the base \
-                     URL is that of Courier's API",
-                    self.header("content-type").unwrap_or("not given"),
+                    "Courier's answer holds no token (content type {content_type:?}): see whether \
+                     the base URL is that of Courier's API",
                 ),
             )
             .with_status(self.status.as_u16()));
@@ -115,14 +116,14 @@ impl Answer {
             // A message that quotes the key must not carry it into logs.
             text.replace(key.secret.expose_secret(), "[the API key]")
                 .chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
+                .map(|c| if is_printable(c) { c } else { ' ' })
                 .take(MAX_MESSAGE_CHARS)
                 .collect()
         };
         match (body.r#type.map(clean), body.message.map(clean)) {
-            (Some(kind), Some(message)) => format!(" {kind}, {message:?}"),
+            (Some(kind), Some(message)) => format!(" {kind}, \"{message}\""),
             (Some(kind), None) => format!(" {kind}"),
-            (None, Some(message)) => format!(" {message:?}"),
+            (None, Some(message)) => format!(" \"{message}\""),
             (None, None) => String::new(),
         }
     }
@@ -168,7 +169,16 @@ fn http_date(value: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(value).ok()
 }
 
+/// Neither a control character nor one that `Debug` shows as a number, line separators among them.
+fn is_printable(c: char) -> bool {
+    !c.is_control() && c.escape_debug().len() <= 2
+}
+
 /// Room for a token of the greatest size and JSON around it.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 const MAX_MESSAGE_CHARS: usize = 200;
+const MAX_TYPE_CHARS: usize = 100;
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod fuzz;

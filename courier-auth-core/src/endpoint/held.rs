@@ -14,18 +14,16 @@ impl Held {
     /// Adds one line of the header: `*`, or tags that may be weak. What cannot be an id of ours is
     /// passed over.
     pub(super) fn add(&mut self, line: &[u8]) {
-        let Ok(line) = std::str::from_utf8(line) else {
+        if line.trim_ascii() == b"*" {
+            *self = Self::Whatever;
             return;
-        };
-        for tag in line.split(',').map(str::trim) {
-            if tag == "*" {
-                *self = Self::Whatever;
-                return;
-            }
-            let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        }
+        for tag in line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
             let id = tag
-                .strip_prefix('"')
-                .and_then(|tag| tag.strip_suffix('"'))
+                .strip_prefix(b"\"")
+                .and_then(|tag| tag.strip_suffix(b"\""))
+                .and_then(|tag| std::str::from_utf8(tag).ok())
                 .and_then(TokenId::parse);
             match (&mut *self, id) {
                 (Self::These(ids), Some(id)) => ids.push(id),

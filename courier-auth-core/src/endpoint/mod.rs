@@ -1,3 +1,5 @@
+#[cfg(test)]
+mod fuzz;
 mod held;
 mod reply;
 

@@ -41,7 +41,7 @@ fn seen(seen: app::Seen) -> Seen {
     }
 }
 
-fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(crate) fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))

@@ -4,11 +4,14 @@
 
 mod app;
 mod contract;
+#[path = "../../../courier-auth-core/tests/drill/mod.rs"]
+mod drill;
 #[path = "../../../courier-auth-core/tests/endpoint/mod.rs"]
 mod endpoint;
 mod extract;
 mod flights;
 mod hooks;
+mod outage;
 mod placement;
 mod sessions;
 mod stacks;

@@ -106,6 +106,12 @@ proptest! {
     }
 }
 
+/// A token and when it was handed out.
+struct Last {
+    token: Token,
+    at: Instant,
+}
+
 /// A caller that waits, and how often its user had been invalidated when it asked.
 type Caller = (
     JoinHandle<(Result<Token, Error>, Moment, SystemTime)>,
@@ -116,7 +122,7 @@ struct Run {
     world: World,
     callers: BTreeMap<u8, Vec<Caller>>,
     /// The last token of each user that was handed out since the last invalidation.
-    last: BTreeMap<u8, (TokenId, Token)>,
+    last: BTreeMap<u8, Last>,
     invalidated: BTreeMap<u8, usize>,
     asked: usize,
     /// Whether Courier has ever been other than well.
@@ -217,7 +223,7 @@ impl Run {
     }
 
     fn held(&self, user: u8) -> TokenId {
-        let held = self.last.get(&user).map(|(id, _)| *id);
+        let held = self.last.get(&user).map(|last| last.token.id());
         held.unwrap_or_else(|| TokenId::of("none"))
     }
 
@@ -310,11 +316,20 @@ impl Run {
                 self.never_past_usable(token, now, true_time)?;
                 // One that was asked for before an invalidation is handed out, but not kept.
                 if current {
-                    self.last.insert(user, (token.id(), token.clone()));
+                    let token = token.clone();
+                    self.last.insert(
+                        user,
+                        Last {
+                            token,
+                            at: now.mono,
+                        },
+                    );
                 }
             }
             Err(error) => {
-                let usable = self.last.get(&user).map(|(_, token)| token.remaining(now));
+                // Answers are looked at later than they came.
+                let last = self.last.get(&user).filter(|last| last.at < now.mono);
+                let usable = last.map(|last| last.token.remaining(now));
                 if usable.is_some_and(|left| left > grace) {
                     return Err(format!("{error:?} although a token is good for {usable:?}"));
                 }
@@ -348,7 +363,7 @@ impl Run {
     /// What the cache believes to be left of the user's token.
     fn left(&self, user: u8) -> Option<Duration> {
         let now = self.world.clock.now();
-        self.last.get(&user).map(|(_, token)| token.remaining(now))
+        self.last.get(&user).map(|last| last.token.remaining(now))
     }
 }
 
