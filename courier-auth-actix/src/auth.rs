@@ -17,7 +17,8 @@ use crate::{
 ///
 /// Make one outside `HttpServer::new`, whose closure runs once per worker: clones are cheap and
 /// share the provider's cache, so that all workers do. [`routes`](Self::routes) adds the token's
-/// route to an app and makes [`CourierToken`](crate::CourierToken) work in it.
+/// route and the browser helper's to an app and makes [`CourierToken`](crate::CourierToken) work in
+/// it.
 ///
 /// ```
 /// # use courier_auth_actix::{CourierAuth, TokenProvider};
@@ -103,8 +104,8 @@ impl CourierAuth {
         }
     }
 
-    /// The path below which the token's route lies. Default: `/courier`, so that the route is
-    /// `/courier/token`.
+    /// The path below which the routes lie. Default: `/courier`, so that they are `/courier/token`
+    /// and `/courier/session.js`.
     ///
     /// Slashes at its ends make no difference, and an empty prefix is the root. It is a pattern
     /// as in [`web::resource`]: `/{tenant}/courier` is possible, and a malformed one (an open
@@ -136,7 +137,7 @@ impl CourierAuth {
         self.endpoint.provider()
     }
 
-    /// Adds the token's route, for [`App::configure`](actix_web::App::configure) or
+    /// Adds the token's route and that of `session.js`, the browser helper, for [`App::configure`](actix_web::App::configure) or
     /// [`Scope::configure`](actix_web::Scope::configure), and sets up
     /// [`CourierToken`](crate::CourierToken) for all handlers of that app or scope.
     ///
@@ -146,7 +147,8 @@ impl CourierAuth {
     pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let courier = self.clone();
         move |config| {
-            let path = format!("{}{}", courier.prefix, Endpoint::TOKEN_PATH);
+            let path = |path| format!("{}{path}", courier.prefix);
+            let (token, script) = (path(Endpoint::TOKEN_PATH), path(Endpoint::SCRIPT_PATH));
             config.app_data(courier.clone());
             // One route for all methods: which of them are answered is the contract's business,
             // and actix-web's own 405 would have neither `no-store` nor a problem.
@@ -159,7 +161,8 @@ impl CourierAuth {
                     response
                 }
             };
-            config.service(web::resource(path).to(answer));
+            config.service(web::resource(token).to(answer));
+            config.service(web::resource(script).to(answer_script));
         }
     }
 
@@ -192,13 +195,9 @@ impl CourierAuth {
 
     async fn answer(&self, request: &HttpRequest, payload: &mut Payload) -> HttpResponse {
         let query = Some(request.query_string());
-        let headers = request
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()));
         let call = match self
             .endpoint
-            .accept(request.method().as_str(), query, headers)
+            .accept(request.method().as_str(), query, headers(request))
         {
             Ok(call) => call,
             Err(refusal) => return to_response(refusal),
@@ -217,6 +216,19 @@ impl fmt::Debug for CourierAuth {
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
+}
+
+async fn answer_script(request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let reply = Endpoint::script(request.method().as_str(), headers(&request));
+    drain(payload.into_inner()).await;
+    to_response(reply)
+}
+
+fn headers(request: &HttpRequest) -> impl Iterator<Item = (&str, &[u8])> {
+    request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
 /// In the extensions of a request whose app is being asked who is signed in.

@@ -41,7 +41,15 @@
 //!  "expires_in": 3599, "refresh_in": 3034, "expires_at": 1790000000, "token_id": "hkzAOoyVoVoTQz_Iwlc8pQ", "region": "us"}
 //! ```
 //!
-//! The browser signs in to Courier with `token`, and asks again after `refresh_in` seconds. With
+//! A page with Courier's web SDK leaves the rest to `/courier/session.js`, an ES module that signs in,
+//! renews the token while the Inbox stays as it is, and stops when the app's own session is over:
+//!
+//! ```js
+//! import { startCourierSession } from "/courier/session.js";
+//! startCourierSession({ courier: Courier.shared, inbox: CourierInboxDatastore.shared });
+//! ```
+//!
+//! Other front ends sign in with `token`, and ask again after `refresh_in` seconds. With
 //! `If-None-Match: "<token_id>"` it gets a 304 while there is no newer one. Nobody signed in is a
 //! 401, and Courier being out of reach a 503 with `Retry-After`, both as `application/problem+json`
 //! (RFC 9457). No answer may be cached by anybody (`no-store`).

@@ -1,4 +1,4 @@
-use std::{convert::Infallible, time::Duration};
+use std::{borrow::Cow, convert::Infallible, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -27,7 +27,10 @@ pub(crate) fn to_response(reply: Reply) -> HttpResponse {
             length as u64,
             stream::empty::<Result<Bytes, Infallible>>(),
         )),
-        Some(_) => response.body(reply.into_body()),
+        Some(_) => match reply.into_body() {
+            Cow::Borrowed(body) => response.body(body),
+            Cow::Owned(body) => response.body(body),
+        },
     }
 }
 

@@ -39,6 +39,12 @@
 //! add the route that the browser calls and contain this crate. Use this one alone for another
 //! framework (see [`Endpoint`]), for a background job, or to render the token into a page.
 //!
+//! # In the browser
+//!
+//! `js/session.js` in this crate is an ES module that signs a page in to Courier's web SDK and keeps
+//! its token fresh: [`Endpoint::script`] answers with it, and both adapters do at
+//! `/courier/session.js`. `js/session.d.ts` beside it describes its options.
+//!
 //! # What happens to a token
 //!
 //! With a lifetime of an hour, the default:

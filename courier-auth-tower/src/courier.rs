@@ -30,23 +30,20 @@ impl Courier {
         self.endpoint.provider()
     }
 
-    /// Answers a request to the token's path.
-    pub(crate) async fn answer(&self, request: Request<impl Body>) -> Response {
+    /// Answers a request to the token's path, or the script's.
+    pub(crate) async fn answer(&self, path: Path, request: Request<impl Body>) -> Response {
         let (parts, body) = request.into_parts();
-        let response = self.answer_head(parts).await;
+        let response = match path {
+            Path::Token => self.token_for(parts).await,
+            Path::Script => response(Endpoint::script(parts.method.as_str(), headers(&parts))),
+        };
         drain(body).await;
         response
     }
 
-    async fn answer_head(&self, mut parts: Parts) -> Response {
-        let headers = parts
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let call = match self
-            .endpoint
-            .accept(parts.method.as_str(), parts.uri.query(), headers)
-        {
+    async fn token_for(&self, mut parts: Parts) -> Response {
+        let (method, query) = (parts.method.as_str(), parts.uri.query());
+        let call = match self.endpoint.accept(method, query, headers(&parts)) {
             Ok(call) => call,
             Err(refusal) => return response(refusal),
         };
@@ -78,6 +75,31 @@ impl Courier {
             }
         }
     }
+}
+
+/// What is answered below the prefix.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Path {
+    Token,
+    Script,
+}
+
+impl Path {
+    /// The path of a request, without the prefix.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        match path {
+            Endpoint::TOKEN_PATH => Some(Self::Token),
+            Endpoint::SCRIPT_PATH => Some(Self::Script),
+            _ => None,
+        }
+    }
+}
+
+fn headers(parts: &Parts) -> impl Iterator<Item = (&str, &[u8])> {
+    parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
 /// What the layer leaves in the extensions of a request for the extractor.

@@ -10,16 +10,16 @@ use crate::{
     service::CourierAuthService,
 };
 
-/// Answers `/courier/token` with the signed-in user's Courier token, and lets handlers take a
-/// [`CourierToken`](crate::CourierToken).
+/// Answers `/courier/token` with the signed-in user's Courier token and `/courier/session.js` with
+/// the browser helper, and lets handlers take a [`CourierToken`](crate::CourierToken).
 ///
 /// Cheap to clone; clones share the provider. See the [crate docs](crate) for examples.
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it is added to an app"]
 pub struct CourierAuthLayer {
     courier: Arc<Courier>,
-    /// The path that is answered; `None` for the extension alone.
-    path: Option<Arc<str>>,
+    /// Below which it answers; `None` for the extension alone.
+    prefix: Option<Arc<str>>,
     extractor: bool,
 }
 
@@ -82,14 +82,14 @@ impl CourierAuthLayer {
                 Endpoint::new(provider),
                 Hook::new(state, hook),
             )),
-            path: None,
+            prefix: None,
             extractor: true,
         }
         .prefix(Endpoint::DEFAULT_PREFIX)
     }
 
-    /// Where the layer answers: `{prefix}/token`. Slashes at either end make no difference, and
-    /// `/` means `/token`. Default: `/courier`.
+    /// Where the layer answers: `{prefix}/token` and `{prefix}/session.js`. Slashes at either end
+    /// make no difference, and `/` means `/token`. Default: `/courier`.
     ///
     /// The layer compares it with the path as it sees it: inside a nested router that is the rest
     /// of the path. Routes are not moved by it but by where the app nests them.
@@ -97,7 +97,7 @@ impl CourierAuthLayer {
         let prefix = prefix.into();
         let prefix = prefix.trim_matches('/');
         let slash = if prefix.is_empty() { "" } else { "/" };
-        self.path = Some(format!("{slash}{prefix}{}", Endpoint::TOKEN_PATH).into());
+        self.prefix = Some(format!("{slash}{prefix}").into());
         self
     }
 
@@ -120,7 +120,7 @@ impl CourierAuthLayer {
     pub fn extension(&self) -> Self {
         Self {
             courier: Arc::clone(&self.courier),
-            path: None,
+            prefix: None,
             extractor: true,
         }
     }
@@ -144,7 +144,7 @@ impl<S> Layer<S> for CourierAuthLayer {
         CourierAuthService::new(
             inner,
             Arc::clone(&self.courier),
-            self.path.clone(),
+            self.prefix.clone(),
             self.extractor,
         )
     }
@@ -154,7 +154,7 @@ impl fmt::Debug for CourierAuthLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CourierAuthLayer")
             .field("provider", self.provider())
-            .field("path", &self.path)
+            .field("prefix", &self.prefix)
             .field("extractor", &self.extractor)
             .finish_non_exhaustive()
     }

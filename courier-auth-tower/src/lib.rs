@@ -61,6 +61,16 @@
 //! asks again after `refresh_in` seconds with `If-None-Match: "<token_id>"` gets the next token, or
 //! a 304 that says in `Retry-After` when to come back. Errors are `application/problem+json`.
 //!
+//! # In the browser
+//!
+//! `/courier/session.js` is an ES module that does this for a page with Courier's web SDK: it signs
+//! in, renews the token while the Inbox stays as it is, and stops when the app's own session is over.
+//!
+//! ```js
+//! import { startCourierSession } from "/courier/session.js";
+//! startCourierSession({ courier: Courier.shared, inbox: CourierInboxDatastore.shared });
+//! ```
+//!
 //! # As a route
 //!
 //! A route does not depend on the order of anything but the session layer. Feature `axum`, which is

@@ -7,10 +7,11 @@ use axum::{
 };
 use courier_auth_core::Endpoint;
 
-use crate::layer::CourierAuthLayer;
+use crate::{courier::Path, layer::CourierAuthLayer};
 
 impl CourierAuthLayer {
-    /// The endpoint as a router, to be nested where the app wants it.
+    /// The endpoint as a router, to be nested where the app wants it: `/token`, and `/session.js`
+    /// for browsers.
     ///
     /// The app's state may be any, and its fallback stays the fallback. Handlers elsewhere can
     /// take a [`CourierToken`](crate::CourierToken) if the app adds
@@ -28,10 +29,12 @@ impl CourierAuthLayer {
     where
         S: Clone + Send + Sync + 'static,
     {
-        Router::new().route(Endpoint::TOKEN_PATH, self.route())
+        Router::new()
+            .route(Endpoint::TOKEN_PATH, self.route())
+            .route(Endpoint::SCRIPT_PATH, self.answering(Path::Script))
     }
 
-    /// The token alone, at a path of the app's choice.
+    /// The token alone, without `session.js`, at a path of the app's choice.
     ///
     /// ```
     /// # use axum::{Router, http::HeaderMap};
@@ -45,8 +48,15 @@ impl CourierAuthLayer {
     where
         S: Clone + Send + Sync + 'static,
     {
+        self.answering(Path::Token)
+    }
+
+    fn answering<S>(&self, path: Path) -> MethodRouter<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
         let courier = Arc::clone(self.courier());
         // Any method: the endpoint itself answers those it does not know, as it does in a layer.
-        any(move |request: Request| async move { courier.answer(request).await })
+        any(move |request: Request| async move { courier.answer(path, request).await })
     }
 }

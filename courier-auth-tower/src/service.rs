@@ -12,7 +12,7 @@ use tower_service::Service;
 
 use crate::{
     body::ResponseBody,
-    courier::{Courier, Handle},
+    courier::{Courier, Handle, Path},
     future::ResponseFuture,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 pub struct CourierAuthService<S> {
     inner: S,
     courier: Arc<Courier>,
-    path: Option<Arc<str>>,
+    prefix: Option<Arc<str>>,
     extractor: bool,
 }
 
@@ -33,20 +33,21 @@ impl<S> CourierAuthService<S> {
     pub(crate) fn new(
         inner: S,
         courier: Arc<Courier>,
-        path: Option<Arc<str>>,
+        prefix: Option<Arc<str>>,
         extractor: bool,
     ) -> Self {
         Self {
             inner,
             courier,
-            path,
+            prefix,
             extractor,
         }
     }
 
     /// `OPTIONS` is the app's: it knows what CORS it wants.
-    fn is_ours<B>(&self, request: &Request<B>) -> bool {
-        self.path.as_deref() == Some(request.uri().path()) && request.method() != Method::OPTIONS
+    fn ours<B>(&self, request: &Request<B>) -> Option<Path> {
+        let path = request.uri().path().strip_prefix(self.prefix.as_deref()?)?;
+        Path::parse(path).filter(|_| request.method() != Method::OPTIONS)
     }
 }
 
@@ -67,9 +68,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        if self.is_ours(&request) {
+        if let Some(path) = self.ours(&request) {
             let courier = Arc::clone(&self.courier);
-            return ResponseFuture::answer(async move { courier.answer(request).await });
+            return ResponseFuture::answer(async move { courier.answer(path, request).await });
         }
         if self.extractor {
             let handle = Handle(Arc::clone(&self.courier));
@@ -83,7 +84,7 @@ impl<S: fmt::Debug> fmt::Debug for CourierAuthService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CourierAuthService")
             .field("inner", &self.inner)
-            .field("path", &self.path)
+            .field("prefix", &self.prefix)
             .field("extractor", &self.extractor)
             .finish_non_exhaustive()
     }

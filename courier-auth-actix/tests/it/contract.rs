@@ -2,19 +2,17 @@
 //! up to the server too.
 
 use crate::{
-    endpoint::{self, Seen},
+    endpoint::{self, PATHS, Seen},
     support::{Server, TOKEN, by_header, head},
 };
 
 #[actix_web::test]
 async fn the_adapter_keeps_the_contract() {
-    endpoint::run_cases(async |setup, request| {
+    endpoint::run_cases(&PATHS, async |setup, request| {
         let courier = by_header(setup.provider.clone()).allow_cross_site(setup.allow_cross_site);
         let server = Server::with(&courier);
-        let target = match &request.query {
-            Some(query) => format!("{TOKEN}?{query}"),
-            None => TOKEN.to_owned(),
-        };
+        let query = request.query.as_deref().map(|query| format!("?{query}"));
+        let target = format!("/courier{}{}", request.path, query.unwrap_or_default());
         let headers = request.headers.iter();
         let headers: Vec<_> = headers
             .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -66,10 +64,17 @@ async fn options_and_methods_of_ones_own_are_refused() {
     let emulator = crate::support::emulator().await;
     let server = Server::with(&by_header(crate::support::provider(&emulator)));
     for method in ["OPTIONS", "TRACE", "QUERY", "FROBNICATE"] {
-        let answer = server.ask(&head(method, TOKEN, &[])).await;
-        assert_eq!(answer.status, 405, "{method}");
-        assert_eq!(answer.code(), "method_not_allowed");
-        assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        for (path, allow, cache) in [
+            (TOKEN, "GET, HEAD, POST", "no-store"),
+            (SCRIPT, "GET, HEAD", "no-cache"),
+        ] {
+            let answer = server.ask(&head(method, path, &[])).await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert_eq!(answer.code(), "method_not_allowed");
+            assert_eq!(answer.header("allow"), Some(allow));
+            assert_eq!(answer.header("cache-control"), Some(cache));
+        }
     }
 }
+
+const SCRIPT: &str = "/courier/session.js";

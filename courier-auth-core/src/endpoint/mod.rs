@@ -2,6 +2,7 @@
 mod fuzz;
 mod held;
 mod reply;
+mod script;
 
 use self::held::Held;
 use crate::{
@@ -17,7 +18,8 @@ pub use self::reply::Reply;
 ///
 /// An app uses `courier-auth-actix` or `courier-auth-tower`; another framework's adapter needs
 /// three steps: [`accept`](Self::accept) the head of a request, ask the app who is signed in, and
-/// turn the answer of [`reply`](Self::reply) into a response.
+/// turn the answer of [`reply`](Self::reply) into a response. [`script`](Self::script) answers for
+/// the browser helper beside the token.
 ///
 /// ```
 /// # async fn example(endpoint: courier_auth_core::Endpoint) {

@@ -18,7 +18,7 @@ use crate::{
 pub struct Reply {
     status: u16,
     headers: Vec<(&'static str, Cow<'static, str>)>,
-    body: String,
+    body: Cow<'static, str>,
     content_length: usize,
 }
 
@@ -53,7 +53,7 @@ impl Reply {
     }
 
     /// The body, without a copy.
-    pub fn into_body(self) -> String {
+    pub fn into_body(self) -> Cow<'static, str> {
         self.body
     }
 
@@ -101,14 +101,9 @@ impl Reply {
     }
 
     pub(super) fn not_modified(token: &Token, refused: bool) -> Self {
-        Self {
-            status: 304,
-            headers: Vec::new(),
-            body: String::new(),
-            content_length: 0,
-        }
-        .with("etag", format!("\"{}\"", token.id()))
-        .with("retry-after", again_in(token, refused).to_string())
+        Self::empty(304)
+            .with("etag", format!("\"{}\"", token.id()))
+            .with("retry-after", again_in(token, refused).to_string())
     }
 
     pub(super) fn signed_out() -> Self {
@@ -121,6 +116,18 @@ impl Reply {
 
     pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
         Self::problem(&METHOD_NOT_ALLOWED).with("allow", allowed)
+    }
+
+    pub(super) fn script(script: &'static str) -> Self {
+        Self::text(200, "text/javascript; charset=utf-8", script)
+    }
+
+    pub(super) fn script_not_modified() -> Self {
+        Self::empty(304)
+    }
+
+    pub(super) fn script_method_not_allowed(allowed: &'static str) -> Self {
+        Self::problem(&SCRIPT_METHOD_NOT_ALLOWED).with("allow", allowed)
     }
 
     /// What went wrong between us and Courier, without Courier's own words: a browser that reads
@@ -159,8 +166,26 @@ impl Reply {
             ("cross-origin-resource-policy", Cow::Borrowed(policy)),
             ("vary", Cow::Borrowed("Cookie, Authorization")),
         ]);
+        self.without_body_if(head)
+    }
+
+    /// What every answer for the script has: it is public, and the same for everybody.
+    pub(super) fn finish_script(mut self, head: bool) -> Self {
+        self.headers.extend([
+            ("cache-control", Cow::Borrowed("no-cache")),
+            ("x-content-type-options", Cow::Borrowed("nosniff")),
+            (
+                "cross-origin-resource-policy",
+                Cow::Borrowed("cross-origin"),
+            ),
+            ("access-control-allow-origin", Cow::Borrowed("*")),
+        ]);
+        self.without_body_if(head)
+    }
+
+    fn without_body_if(mut self, head: bool) -> Self {
         if head {
-            self.body.clear();
+            self.body = Cow::Borrowed("");
         }
         self
     }
@@ -171,6 +196,11 @@ impl Reply {
 
     fn json(status: u16, content_type: &'static str, body: &impl Serialize) -> Self {
         let body = serde_json::to_string(body).expect("strings and integers are JSON");
+        Self::text(status, content_type, body)
+    }
+
+    fn text(status: u16, content_type: &'static str, body: impl Into<Cow<'static, str>>) -> Self {
+        let body = body.into();
         Self {
             status,
             headers: vec![("content-type", Cow::Borrowed(content_type))],
@@ -179,7 +209,16 @@ impl Reply {
         }
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+    fn empty(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Cow::Borrowed(""),
+            content_length: 0,
+        }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -237,6 +276,12 @@ const METHOD_NOT_ALLOWED: Problem = Problem {
     title: "Method Not Allowed",
     code: "method_not_allowed",
     detail: "Ask for a token with GET or POST.",
+};
+const SCRIPT_METHOD_NOT_ALLOWED: Problem = Problem {
+    status: 405,
+    title: "Method Not Allowed",
+    code: "method_not_allowed",
+    detail: "Ask for the script with GET.",
 };
 const INVALID_REQUEST: Problem = Problem {
     status: 500,

@@ -7,11 +7,14 @@
 use std::collections::BTreeMap;
 
 use courier_auth_core::{
-    TokenProvider,
+    Endpoint, TokenProvider,
     emulator::{Emulator, EmulatorServer, Fault},
 };
 use serde::Deserialize;
 use serde_json::Value;
+
+/// What is mounted below the prefix.
+pub(crate) const PATHS: [&str; 2] = [Endpoint::TOKEN_PATH, Endpoint::SCRIPT_PATH];
 
 /// The header that stands for the session of a test app.
 pub(crate) const USER_HEADER: &str = "x-test-user";
@@ -23,9 +26,11 @@ pub(crate) struct Setup {
     pub(crate) allow_cross_site: bool,
 }
 
-/// What is sent to the token's path.
+/// What is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    /// Below the prefix: `/token` or `/session.js`.
+    pub(crate) path: String,
     pub(crate) method: String,
     pub(crate) query: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
@@ -39,12 +44,20 @@ pub(crate) struct Seen {
     pub(crate) body: String,
 }
 
-/// Runs all cases. `send` builds an app from the setup and sends it the request.
-pub(crate) async fn run_cases(send: impl AsyncFn(&Setup, Request) -> Seen) {
+impl Seen {
+    fn header(&self, name: &str) -> Option<String> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name);
+        values.next().map(|(_, value)| value.clone())
+    }
+}
+
+/// Runs all cases of the paths that are mounted. `send` builds an app from the setup and sends it
+/// the request.
+pub(crate) async fn run_cases(paths: &[&str], send: impl AsyncFn(&Setup, Request) -> Seen) {
     let cases: Vec<Case> = serde_json::from_str(include_str!("cases.json")).expect("the table");
-    assert!(cases.len() > 40, "the table is there");
+    assert!(cases.len() > 50, "the table is there");
     let mut failures = Vec::new();
-    for case in &cases {
+    for case in cases.iter().filter(|case| paths.contains(&&*case.path)) {
         for problem in case.run(&send).await {
             failures.push(format!("{}: {problem}", case.name));
         }
@@ -56,6 +69,8 @@ pub(crate) async fn run_cases(send: impl AsyncFn(&Setup, Request) -> Seen) {
 #[serde(deny_unknown_fields)]
 struct Case {
     name: String,
+    #[serde(default = "token_path")]
+    path: String,
     #[serde(default = "get")]
     method: String,
     #[serde(default)]
@@ -64,7 +79,7 @@ struct Case {
     headers: BTreeMap<String, String>,
     #[serde(default = "somebody")]
     user: Option<String>,
-    /// Whether the user's token is cached when the case begins.
+    /// Whether the path was asked before, and the user's token is cached therefore.
     #[serde(default)]
     warm: bool,
     #[serde(default)]
@@ -111,21 +126,20 @@ impl Case {
         let mut first = None;
         if self.warm {
             let request = Request {
+                path: self.path.clone(),
                 method: "GET".into(),
                 query: None,
                 headers: vec![(USER_HEADER.into(), USER.into())],
             };
             let seen = send(&setup, request).await;
             assert_eq!(seen.status, 200, "{}: the first request", self.name);
-            first = Some(json(&seen.body));
+            first = Some(seen);
         }
         if let Some(courier_does) = &self.courier {
             courier.fail(courier_does.fault());
         }
-        let held = first
-            .as_ref()
-            .and_then(|body| body["token_id"].as_str())
-            .unwrap_or_default();
+        let held = first.as_ref().and_then(|first| first.header("etag"));
+        let held = held.as_deref().unwrap_or_default().trim_matches('"');
         let fill = |text: &str| text.replace("{held}", held);
         let mut headers: Vec<_> = self
             .headers
@@ -138,6 +152,7 @@ impl Case {
                 .map(|user| (USER_HEADER.into(), user.clone())),
         );
         let request = Request {
+            path: self.path.clone(),
             method: self.method.clone(),
             query: self.query.as_deref().map(fill),
             headers,
@@ -147,8 +162,12 @@ impl Case {
             seen,
             problems: Vec::new(),
         };
-        check.always(&setup);
-        check.expected(self, first.as_ref());
+        if self.path == Endpoint::TOKEN_PATH {
+            check.always(&setup);
+            check.expected(self, first.as_ref());
+        } else {
+            check.script(self, first.as_ref());
+        }
         check.equal("calls to Courier", courier.issued(), self.expect.calls);
         check.problems
     }
@@ -194,7 +213,47 @@ impl Check {
         }
     }
 
-    fn expected(&mut self, case: &Case, first: Option<&Value>) {
+    /// The script is public and the same for everybody, and so are its headers.
+    fn script(&mut self, case: &Case, first: Option<&Seen>) {
+        let expect = &case.expect;
+        self.equal("status", self.seen.status, expect.status);
+        self.header_is("cache-control", "no-cache");
+        self.header_is("x-content-type-options", "nosniff");
+        self.header_is("cross-origin-resource-policy", "cross-origin");
+        self.header_is("access-control-allow-origin", "*");
+        self.equal("vary", self.header("vary"), None);
+        for (name, value) in &expect.headers {
+            self.header_is(name, value);
+        }
+        if let Some(first) = first {
+            self.equal("etag", self.header("etag"), first.header("etag"));
+        }
+        let length = self.number("content-length");
+        match expect.status {
+            200 => {
+                self.header_is("content-type", "text/javascript; charset=utf-8");
+                self.equal("content-length", length, Some(SCRIPT.len() as u64));
+                let tag = self.header("etag").unwrap_or_default();
+                if tag.len() != 24 || !tag.starts_with('"') {
+                    self.problems.push(format!("etag {tag}"));
+                }
+                let head = case.method == "HEAD";
+                let wanted = if head { "" } else { SCRIPT };
+                self.equal("body is the script", self.seen.body == wanted, true);
+            }
+            304 => {
+                self.equal("body", self.seen.body.clone(), String::new());
+                self.equal("content-type", self.header("content-type"), None);
+            }
+            _ => {
+                self.header_is("content-type", "application/problem+json");
+                let code = json(&self.seen.body)["code"].as_str().map(str::to_owned);
+                self.equal("code", code, expect.code.clone());
+            }
+        }
+    }
+
+    fn expected(&mut self, case: &Case, first: Option<&Seen>) {
         let expect = &case.expect;
         self.equal("status", self.seen.status, expect.status);
         for (name, value) in &expect.headers {
@@ -217,8 +276,7 @@ impl Check {
                 }
             }
             304 => {
-                let held = first
-                    .map(|body| format!("\"{}\"", body["token_id"].as_str().unwrap_or_default()));
+                let held = first.and_then(|first| first.header("etag"));
                 self.header_is("etag", &held.unwrap_or_default());
                 self.equal("content-type", self.header("content-type"), None);
                 if expect.retry_after.is_none() {
@@ -244,7 +302,7 @@ impl Check {
         }
     }
 
-    fn token_body(&mut self, case: &Case, first: Option<&Value>) {
+    fn token_body(&mut self, case: &Case, first: Option<&Seen>) {
         let body = json(&self.seen.body);
         let keys: Vec<&str> = body
             .as_object()
@@ -281,17 +339,13 @@ impl Check {
         let tag = format!("\"{}\"", body["token_id"].as_str().unwrap_or_default());
         self.header_is("etag", &tag);
         if case.expect.same_token {
-            self.equal(
-                "token",
-                Some(&body["token"]),
-                first.map(|body| &body["token"]),
-            );
+            let first = first.map(|first| json(&first.body)["token"].clone());
+            self.equal("token", Some(body["token"].clone()), first);
         }
     }
 
     fn header(&self, name: &str) -> Option<String> {
-        let mut values = self.seen.headers.iter().filter(|(known, _)| known == name);
-        values.next().map(|(_, value)| value.clone())
+        self.seen.header(name)
     }
 
     fn number(&self, name: &str) -> Option<u64> {
@@ -331,6 +385,10 @@ fn json(body: &str) -> Value {
     serde_json::from_str(body).unwrap_or_default()
 }
 
+fn token_path() -> String {
+    Endpoint::TOKEN_PATH.into()
+}
+
 fn get() -> String {
     "GET".into()
 }
@@ -340,6 +398,7 @@ fn somebody() -> Option<String> {
     Some(USER.into())
 }
 
+const SCRIPT: &str = include_str!("../../js/session.js");
 const USER: &str = "user-1";
 /// When a token of an hour is refreshed: after 48 to 54 minutes.
 const NEXT_OF_AN_HOUR: (u64, u64) = (2800, 3240);

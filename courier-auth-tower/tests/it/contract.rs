@@ -14,7 +14,7 @@ use tower::{Layer, service_fn};
 
 use crate::{
     app::{self, serve, user_header},
-    endpoint::{Request, Seen, Setup, run_cases},
+    endpoint::{PATHS, Request, Seen, Setup, run_cases},
 };
 
 fn layer(setup: &Setup) -> CourierAuthLayer {
@@ -26,7 +26,11 @@ fn request(request: &Request) -> axum::http::Request<Body> {
     let query = request.query.as_deref().map(|query| format!("?{query}"));
     let mut builder = axum::http::Request::builder()
         .method(request.method.as_str())
-        .uri(format!("/courier/token{}", query.unwrap_or_default()));
+        .uri(format!(
+            "/courier{}{}",
+            request.path,
+            query.unwrap_or_default()
+        ));
     for (name, value) in &request.headers {
         builder = builder.header(name, value);
     }
@@ -50,7 +54,7 @@ pub(crate) fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn the_layer_on_a_router_keeps_the_contract() {
-    run_cases(async |setup, sent| {
+    run_cases(&PATHS, async |setup, sent| {
         let app: Router = Router::new().layer(layer(setup));
         seen(app::send(app, request(&sent)).await)
     })
@@ -60,7 +64,7 @@ async fn the_layer_on_a_router_keeps_the_contract() {
 #[cfg(feature = "axum")]
 #[tokio::test]
 async fn nested_routes_keep_the_contract() {
-    run_cases(async |setup, sent| {
+    run_cases(&PATHS, async |setup, sent| {
         let app: Router = Router::new().nest("/courier", layer(setup).routes());
         seen(app::send(app, request(&sent)).await)
     })
@@ -70,7 +74,7 @@ async fn nested_routes_keep_the_contract() {
 #[cfg(feature = "axum")]
 #[tokio::test]
 async fn the_route_keeps_the_contract() {
-    run_cases(async |setup, sent| {
+    run_cases(&PATHS[..1], async |setup, sent| {
         let app: Router = Router::new().route("/courier/token", layer(setup).route());
         seen(app::send(app, request(&sent)).await)
     })
@@ -79,7 +83,7 @@ async fn the_route_keeps_the_contract() {
 
 #[tokio::test]
 async fn the_bare_layer_keeps_the_contract() {
-    run_cases(async |setup, sent| {
+    run_cases(&PATHS, async |setup, sent| {
         let inner = service_fn(async |_: axum::http::Request<Body>| {
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from("the app"))))
         });
@@ -95,7 +99,7 @@ async fn the_layer_keeps_the_contract_over_a_socket() {
         .no_proxy()
         .build()
         .unwrap();
-    run_cases(async |setup, sent| {
+    run_cases(&PATHS, async |setup, sent| {
         let address = serve(Router::new().layer(layer(setup))).await;
         let (parts, _) = request(&sent).into_parts();
         let response = client

@@ -1,0 +1,431 @@
+// The socket, the messages that come through it, and tokens that Courier refuses.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { json, page, problem, settle } from "./page.js";
+
+/** A page whose inbox is loaded and live. */
+async function live(t, settings, options) {
+  const p = page(t, settings);
+  p.backend.messages = [{ messageId: "m1" }];
+  p.session = p.start(options);
+  await p.advance(2);
+  p.socket = p.courier.client?.inbox.socket;
+  assert.equal(p.backend.open.length, 1);
+  return p;
+}
+
+/** The next token is there and swapped in, and the socket renewed. */
+async function renewed(p) {
+  p.endpoint.issue();
+  await p.session.refresh();
+  await p.advance(4, 0.1);
+}
+
+test("three refreshes: the socket is renewed each time, live messages go on, the list is not reloaded", async (t) => {
+  const p = await live(t);
+  await p.toast.listenForMessages();
+  const { loads } = p.inbox;
+  for (const number of [2, 3, 4]) {
+    await renewed(p);
+    assert.deepEqual(p.backend.open.map((socket) => socket.token), [`token-${number}-of-user-1`]);
+    p.backend.send(`live-${number}`);
+  }
+  await settle();
+  assert.deepEqual(p.inbox.shown, ["live-4", "live-3", "live-2", "m1"]);
+  assert.deepEqual(p.toast.shown, ["live-2", "live-3", "live-4"]);
+  assert.equal(p.inbox.loads, loads);
+  assert.equal(p.courier.signIns.length, 1);
+  assert.equal(p.socket, p.courier.client.inbox.socket);
+});
+
+test("without the stores the listeners that were there are there again", async (t) => {
+  const p = await live(t, {}, { inbox: undefined, toast: undefined });
+  const seen = [];
+  p.socket.addMessageEventListener(({ data }) => seen.push(data.messageId));
+  await renewed(p);
+  await renewed(p);
+  p.backend.send("live");
+  assert.deepEqual(seen, ["live"]);
+  assert.deepEqual(p.inbox.shown, ["live", "m1"]);
+});
+
+test("the new connection waits until the old one is closed, however long that takes", async (t) => {
+  const p = await live(t);
+  p.backend.closing = 20_000;
+  await renewed(p);
+  assert.equal(p.backend.sockets.length, 1);
+  await p.advance(20);
+  assert.equal(p.backend.sockets.length, 2);
+  p.backend.send("live");
+  assert.deepEqual(p.inbox.shown, ["live", "m1"]);
+});
+
+test("a message that comes while the socket is closed is shown once, as if live", async (t) => {
+  const p = await live(t);
+  await p.toast.listenForMessages();
+  const { loads } = p.inbox;
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  assert.equal(p.backend.open.length, 0);
+  p.backend.send("missed-1");
+  p.backend.send("missed-2");
+  await p.advance(0.5, 0.1);
+  assert.equal(p.backend.open.length, 1);
+  p.backend.send("live"); // also among the newest that are asked for
+  await p.advance(4);
+  assert.deepEqual(new Set(p.inbox.shown), new Set(["missed-1", "missed-2", "live", "m1"]));
+  assert.equal(p.inbox.shown.length, 4);
+  assert.deepEqual(new Set(p.toast.shown), new Set(["missed-1", "missed-2", "live"]));
+  assert.equal(p.toast.shown.length, 3);
+  assert.equal(p.inbox.loads, loads);
+});
+
+test("a live message that is slower than the list of the newest is shown once", async (t) => {
+  const p = await live(t);
+  p.backend.closing = 1000;
+  p.endpoint.issue();
+  await p.session.refresh();
+  await p.advance(0.9, 0.1);
+  p.backend.lag = 500;
+  // Just after the socket is open and before the newest are asked for.
+  const { inbox } = p.courier.client;
+  const { getMessages } = inbox;
+  inbox.getMessages = () => {
+    p.backend.send("slow");
+    return getMessages();
+  };
+  await p.advance(5, 0.1);
+  assert.deepEqual(p.inbox.shown, ["slow", "m1"]);
+  assert.equal(p.backend.open.length, 1);
+});
+
+test("messages that another tab of the inbox has not loaded are not taken for missed ones", async (t) => {
+  const p = await live(t);
+  p.backend.messages.push({ messageId: "old, of another tab" });
+  await renewed(p);
+  assert.deepEqual(p.inbox.shown, ["m1"]);
+});
+
+test("a connection that was lost: live messages after the SDK's reconnect, and the missed ones", async (t) => {
+  const p = await live(t);
+  const { loads } = p.inbox;
+  p.backend.sockets[0].lose(1006);
+  p.backend.send("missed");
+  await p.advance(32);
+  assert.equal(p.backend.open.length, 1);
+  assert.equal(p.inbox.loads, loads + 1);
+  assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
+  p.backend.send("live");
+  assert.deepEqual(p.inbox.shown, ["live", "missed", "m1"]);
+});
+
+test("a first connection that failed: what came before the second is loaded", async (t) => {
+  const p = page(t);
+  const refuse = p.backend.refused;
+  p.endpoint.next = [json(p.endpoint.body({ refresh_in: 3000 }))];
+  p.start();
+  await settle();
+  refuse.add("token-1-of-user-1");
+  await p.advance(1, 0.1);
+  assert.equal(p.backend.open.length, 0);
+  refuse.clear();
+  p.backend.send("between");
+  await p.advance(32);
+  assert.equal(p.backend.open.length, 1);
+  assert.deepEqual(p.inbox.shown, ["between"]);
+});
+
+test("an SDK whose listeners are out of sight: the stores listen again", async (t) => {
+  const p = await live(t, {
+    mend({ inbox: { socket } }) {
+      const listeners = new Set();
+      delete socket.messageEventListeners;
+      socket.addMessageEventListener = (listener) => (listeners.add(listener), () => listeners.delete(listener));
+      socket.onMessageReceived = (envelope) => listeners.forEach((listener) => listener(envelope));
+      socket.onClose = () => listeners.clear();
+    },
+  });
+  await p.toast.listenForMessages();
+  await renewed(p);
+  p.backend.send("renewed");
+  p.backend.open[0].lose(1006);
+  await p.advance(32);
+  p.backend.send("reconnected");
+  assert.deepEqual(p.inbox.shown, ["reconnected", "renewed", "m1"]);
+  assert.deepEqual(p.toast.shown, ["renewed", "reconnected"]);
+});
+
+test("back on the network the socket does not wait for the SDK's next try", async (t) => {
+  const p = await live(t);
+  p.backend.sockets[0].lose(1006);
+  await p.advance(2);
+  assert.equal(p.backend.sockets.length, 1);
+  await p.wake(p.window, "online");
+  await p.advance(1);
+  assert.equal(p.backend.open.length, 1);
+  await p.advance(60);
+  assert.equal(p.backend.sockets.length, 2);
+  p.backend.send("live");
+  assert.equal(p.inbox.shown[0], "live");
+});
+
+test("a socket that the server closed for good is opened by the next refresh", async (t) => {
+  const p = await live(t);
+  p.backend.sockets[0].lose(1000);
+  await p.advance(120);
+  assert.equal(p.backend.open.length, 0);
+  await p.session.refresh(); // a 304
+  await p.advance(1, 0.1);
+  assert.equal(p.backend.open.length, 1);
+});
+
+test("a socket that the app closed stays closed", async (t) => {
+  const p = await live(t);
+  p.socket.close();
+  await p.advance(1, 0.1);
+  await renewed(p);
+  await p.wake();
+  p.session.stop();
+  p.session = p.start();
+  await renewed(p);
+  assert.equal(p.backend.open.length, 0);
+});
+
+test("no socket is opened where there was none", async (t) => {
+  const p = page(t, { ui: false });
+  p.session = p.start();
+  await p.advance(2);
+  await renewed(p);
+  await p.wake();
+  assert.equal(p.backend.sockets.length, 0);
+  assert.equal(p.courier.client.options.accessToken, "token-2-of-user-1");
+});
+
+test("a renewal whose connection fails ends with the SDK's reconnect and a reload", async (t) => {
+  const p = await live(t);
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  p.backend.down = true;
+  await p.advance(5, 0.1);
+  assert.equal(p.backend.open.length, 0);
+  p.backend.down = false;
+  p.backend.send("missed");
+  await p.advance(32);
+  assert.equal(p.backend.open.length, 1);
+  assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
+});
+
+test("after a sleep: a new token, a new socket, the missed messages", async (t) => {
+  const p = await live(t);
+  p.backend.sockets[0].lose(1006);
+  p.sleep(7200);
+  p.backend.refused.add("token-1-of-user-1");
+  p.backend.send("missed");
+  await p.wake();
+  await p.advance(5, 0.1);
+  assert.deepEqual(p.backend.open.map((socket) => socket.token), ["token-2-of-user-1"]);
+  assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
+  p.backend.send("live");
+  assert.equal(p.inbox.shown[0], "live");
+});
+
+test("another user's sign-in while the socket is being renewed does not bring the first one's back", async (t) => {
+  const p = await live(t);
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  p.endpoint.user = "user-2";
+  await p.session.refresh();
+  await p.advance(40);
+  assert.deepEqual(p.backend.open.map((socket) => socket.token), ["token-2-of-user-2"]);
+});
+
+test("stop() while the socket is being renewed leaves it live", async (t) => {
+  const p = await live(t);
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  assert.equal(p.backend.open.length, 0);
+  p.session.stop();
+  await p.advance(1, 0.1);
+  p.backend.send("live");
+  assert.deepEqual(p.inbox.shown, ["live", "m1"]);
+});
+
+test("another session while the socket is being renewed: live, and one reload for each reconnect", async (t) => {
+  const p = await live(t);
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  assert.equal(p.backend.open.length, 0);
+  p.session = p.start();
+  await p.advance(5, 0.1);
+  p.backend.send("live");
+  assert.deepEqual(p.inbox.shown, ["live", "m1"]);
+  const { loads } = p.inbox;
+  p.backend.open[0].lose(1006);
+  await p.advance(32);
+  assert.equal(p.inbox.loads, loads + 1);
+});
+
+test("two copies of the module do not show a message twice", async (t) => {
+  const p = await live(t);
+  const other = await import("../session.js?copy");
+  const second = other.startCourierSession({
+    courier: p.courier, inbox: p.inbox, toast: p.toast, tokenUrl: "https://app.example/courier/token",
+    fetch: (url, init) => p.endpoint.answer(url, init),
+  });
+  t.after(() => second.stop());
+  await second.ready;
+  await p.advance(3100);
+  p.backend.send("live");
+  assert.equal(p.inbox.shown.filter((id) => id === "live").length, 1);
+  assert.equal(p.courier.signIns.length, 1);
+  assert.equal(p.backend.open.length, 1);
+});
+
+// --- Tokens that Courier refuses ---
+
+const rejected = (p) => p.endpoint.requests.map(({ url }) => url.searchParams.get("rejected")).filter(Boolean);
+
+test("a 401 from Courier: the endpoint is told once, and the next token mends the list", async (t) => {
+  const p = await live(t);
+  await p.advance(20);
+  p.backend.refused.add("token-1-of-user-1");
+  const { client } = p.courier;
+  const calls = [client.inbox.read(), client.inbox.read(), client.preferences.getUserPreferences(), p.inbox.load()];
+  const outcomes = await Promise.allSettled(calls);
+  assert.ok(outcomes.every(({ reason }) => reason?.code === 401)); // the callers see what they always saw
+  await p.advance(3, 0.1);
+  assert.deepEqual(rejected(p), ["id-1-of-user-1"]);
+  assert.equal(client.options.accessToken, "token-2-of-user-1");
+  assert.equal(p.backend.calls.at(-1).token, "token-2-of-user-1");
+  assert.deepEqual(p.backend.open.map((socket) => socket.token), ["token-2-of-user-1"]);
+  assert.deepEqual(p.inbox.shown, ["m1"]);
+  assert.equal(p.courier.signIns.length, 1);
+  await p.advance(600);
+  assert.equal(rejected(p).length, 1);
+});
+
+test("the very first load gets a 401: it is loaded again with the next token", async (t) => {
+  const p = page(t);
+  p.backend.messages = [{ messageId: "m1" }];
+  p.endpoint.issued -= 60_000; // from the app's cache
+  p.backend.refused.add("token-1-of-user-1");
+  p.start();
+  await p.advance(3, 0.1);
+  assert.deepEqual(rejected(p), ["id-1-of-user-1"]);
+  assert.deepEqual(p.inbox.shown, ["m1"]);
+  assert.equal(p.backend.open.length, 1);
+  p.backend.send("live");
+  assert.deepEqual(p.inbox.shown, ["live", "m1"]);
+});
+
+test("no other token to be had yet: asked again when the endpoint says, not for each 401", async (t) => {
+  const p = await live(t);
+  p.backend.refused.add("token-1-of-user-1");
+  await p.courier.client.inbox.read().catch(() => {});
+  await p.advance(1, 0.1);
+  assert.deepEqual(rejected(p), ["id-1-of-user-1"]); // too young to be replaced: a 304
+  for (let i = 0; i < 40; i++) {
+    await p.courier.client.inbox.read().catch(() => {});
+    await p.advance(1);
+  }
+  assert.equal(rejected(p).length, 1);
+  await p.advance(10);
+  assert.equal(rejected(p).length, 2);
+  assert.equal(p.courier.client.options.accessToken, "token-2-of-user-1");
+});
+
+test("Courier refuses every token: ever rarer requests", async (t) => {
+  const p = await live(t);
+  p.backend.refused.has = () => true;
+  for (let i = 0; i < 1800; i++) {
+    await p.courier.client.inbox.read().catch(() => {});
+    await p.advance(1);
+  }
+  assert.ok(rejected(p).length > 3 && rejected(p).length < 45, `${rejected(p).length} in half an hour`);
+});
+
+test("a late 401 of a token that is replaced already reloads the list and rejects nothing", async (t) => {
+  let refuse;
+  const p = await live(t, {
+    mend(client) {
+      const prototype = Object.getPrototypeOf(client.inbox);
+      Object.setPrototypeOf(client.inbox, Object.defineProperties({}, {
+        ...Object.getOwnPropertyDescriptors(prototype),
+        read: { value: () => new Promise((_, reject) => (refuse = reject)), writable: true },
+      }));
+    },
+  });
+  p.courier.client.inbox.read().catch(() => {});
+  await renewed(p);
+  const { loads } = p.inbox;
+  refuse(Object.assign(new Error("Unauthorized"), { code: 401 }));
+  await settle();
+  assert.deepEqual(rejected(p), []);
+  assert.equal(p.inbox.loads, loads + 1);
+});
+
+test("other errors of Courier's are not the token's fault", async (t) => {
+  const p = await live(t);
+  p.backend.down = true;
+  await p.courier.client.inbox.read().catch(() => {});
+  p.backend.call = () => {
+    throw Object.assign(new Error("Forbidden"), { code: 403 });
+  };
+  await p.courier.client.inbox.read().catch(() => {});
+  await p.advance(60);
+  assert.equal(p.endpoint.requests.length, 1);
+});
+
+test("the new token is tried before the old connection is given up", async (t) => {
+  const p = await live(t);
+  p.backend.refused.add("token-2-of-user-1");
+  await renewed(p);
+  assert.deepEqual(rejected(p), ["id-2-of-user-1"]);
+  assert.deepEqual(p.backend.open.map((socket) => socket.token), ["token-1-of-user-1"]);
+  await p.advance(60);
+  assert.deepEqual(p.backend.open.map((socket) => socket.token), ["token-3-of-user-1"]);
+});
+
+test("a refused token does not cut the endpoint's Retry-After short", async (t) => {
+  const p = await live(t);
+  p.endpoint.next = [() => problem(503, "Down", { "Retry-After": "300" })];
+  await p.session.refresh();
+  p.backend.refused.add("token-1-of-user-1");
+  await p.courier.client.inbox.read().catch(() => {});
+  await p.advance(250);
+  assert.equal(p.endpoint.requests.length, 2);
+  await p.advance(80);
+  assert.deepEqual(rejected(p), ["id-1-of-user-1"]);
+});
+
+// --- SDKs without what a silent swap takes ---
+
+for (const [what, mend] of [
+  ["frozen options", (client) => Object.freeze(client.options)],
+  ["options that are not shared", (client) => (client.inbox.options = { ...client.options })],
+  ["a token of another name", (client) => delete client.options.accessToken],
+  ["a socket without onClose", (client) => (client.inbox.socket.onClose = undefined)],
+  ["no socket", (client) => delete client.inbox.socket],
+  ["no inbox", (client) => delete client.inbox],
+]) {
+  test(`${what}: the next token signs in again, the same one does not`, async (t) => {
+    const p = page(t, { ui: false, mend });
+    const session = p.start();
+    await session.ready;
+    p.endpoint.next = [json(p.endpoint.body({ refresh_in: 3000 }))];
+    await session.refresh();
+    p.endpoint.issue();
+    await session.refresh();
+    assert.equal(p.courier.client.options.jwt, "token-2-of-user-1");
+    assert.equal(p.courier.signIns.at(-1).jwt, "token-2-of-user-1");
+    assert.ok(p.courier.signIns.length <= 3);
+    assert.deepEqual(p.told.errors, []);
+  });
+}

@@ -1,0 +1,42 @@
+use std::sync::LazyLock;
+
+use super::{Endpoint, held::Held, reply::Reply};
+use crate::token::TokenId;
+
+impl Endpoint {
+    /// The browser helper's path below the prefix.
+    pub const SCRIPT_PATH: &'static str = "/session.js";
+
+    /// Answers a request for the browser helper, `session.js`: an ES module that signs a page in
+    /// to Courier and keeps its token fresh.
+    ///
+    /// It is the same for everybody, so nobody is asked who is signed in, and pages of any site
+    /// may load it. Browsers ask each time whether it has changed, so that it always fits the
+    /// endpoint.
+    pub fn script<'a>(
+        method: &str,
+        headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Reply {
+        if !matches!(method, "GET" | "HEAD") {
+            return Reply::script_method_not_allowed(METHODS).finish_script(false);
+        }
+        let mut held = Held::default();
+        for (name, value) in headers {
+            if name.eq_ignore_ascii_case("if-none-match") {
+                held.add(value);
+            }
+        }
+        let reply = match held.contains(&TAG) {
+            true => Reply::script_not_modified(),
+            false => Reply::script(SCRIPT),
+        };
+        reply
+            .with("etag", format!("\"{}\"", *TAG))
+            .finish_script(method == "HEAD")
+    }
+}
+
+const METHODS: &str = "GET, HEAD";
+const SCRIPT: &str = include_str!("../../js/session.js");
+/// Made like a token's, so that `If-None-Match` is read the same way.
+static TAG: LazyLock<TokenId> = LazyLock::new(|| TokenId::of(SCRIPT));
