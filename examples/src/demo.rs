@@ -3,9 +3,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+#[cfg(not(feature = "inbox"))]
+use courier_auth_core::emulator::EmulatorServer as CourierServer;
 use courier_auth_core::{
     TokenProvider, TokenProviderBuilder,
-    emulator::{Emulator, EmulatorServer, Fault},
+    emulator::{Emulator, Fault},
 };
 use http::{
     HeaderValue, Response, StatusCode,
@@ -14,13 +16,15 @@ use http::{
 use serde_json::json;
 use tracing::info;
 
+#[cfg(feature = "inbox")]
+use crate::emulator::{Courier, CourierServer};
 use crate::{error::StartError, settings::Settings};
 
 /// Courier or its emulator, and the page that shows what comes of it. A clone is another handle.
 #[derive(Clone, Debug)]
 pub struct Demo {
     provider: TokenProvider,
-    emulator: Option<Arc<EmulatorServer>>,
+    courier: Option<Arc<CourierServer>>,
     outage: Arc<AtomicBool>,
     page: Arc<str>,
 }
@@ -32,16 +36,18 @@ impl Demo {
     ///
     /// When a setting is malformed, or the emulator finds no port.
     pub async fn start(example: &str, settings: &Settings) -> Result<Self, StartError> {
-        let emulator = match settings.courier {
+        let courier = match settings.courier {
             true => None,
-            false => Some(Emulator::start().await?),
+            false => Some(start_courier().await?),
         };
-        let builder = match &emulator {
+        let builder = match &courier {
             None => TokenProviderBuilder::from_env(),
-            Some(courier) => Ok(TokenProvider::builder(courier.api_key()).base_url(courier.url())),
+            Some(courier) => {
+                Ok(TokenProvider::builder(tokens(courier).api_key()).base_url(courier.url()))
+            }
         };
         let provider = settings.provider(builder)?;
-        let courier = match &emulator {
+        let name = match &courier {
             None => {
                 info!("using Courier, with the API key of COURIER_API_KEY");
                 "the real Courier"
@@ -57,10 +63,10 @@ impl Demo {
         };
         let page = PAGE
             .replace("{{example}}", example)
-            .replace("{{courier}}", courier);
+            .replace("{{courier}}", name);
         Ok(Self {
             provider,
-            emulator: emulator.map(Arc::new),
+            courier: courier.map(Arc::new),
             outage: Arc::default(),
             page: page.into(),
         })
@@ -71,9 +77,15 @@ impl Demo {
         &self.provider
     }
 
-    /// The emulator, if there is one.
+    /// The emulator's half that issues tokens, if there is an emulator.
     pub fn emulator(&self) -> Option<&Emulator> {
-        self.emulator.as_deref().map(EmulatorServer::emulator)
+        self.courier.as_deref().map(tokens)
+    }
+
+    /// The whole emulator, if there is one: where it listens, and what can be done to it.
+    #[cfg(feature = "inbox")]
+    pub fn courier(&self) -> Option<&CourierServer> {
+        self.courier.as_deref()
     }
 
     /// Answers what is not the app's: the page, and for it the calls that the emulator got.
@@ -116,6 +128,26 @@ impl Demo {
         });
         answer("application/json", body.to_string())
     }
+}
+
+#[cfg(feature = "inbox")]
+async fn start_courier() -> std::io::Result<CourierServer> {
+    Courier::start().await
+}
+
+#[cfg(not(feature = "inbox"))]
+async fn start_courier() -> std::io::Result<CourierServer> {
+    Emulator::start().await
+}
+
+#[cfg(feature = "inbox")]
+fn tokens(courier: &CourierServer) -> &Emulator {
+    courier.tokens()
+}
+
+#[cfg(not(feature = "inbox"))]
+fn tokens(courier: &CourierServer) -> &Emulator {
+    courier.emulator()
 }
 
 fn answer(content_type: &'static str, body: impl Into<String>) -> Response<String> {

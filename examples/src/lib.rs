@@ -3,10 +3,15 @@
 //! Begin with `src/bin/axum-app.rs` or `src/bin/actix-app.rs`; nothing in here is needed to use
 //! the crates.
 
+#[cfg(feature = "inbox")]
+pub mod emulator;
+
 mod demo;
 mod error;
 mod settings;
 mod start;
 mod stop;
 
+#[cfg(feature = "inbox")]
+pub use self::start::start_emulator;
 pub use self::{demo::Demo, error::StartError, settings::Settings, start::start, stop::Stop};

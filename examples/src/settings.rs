@@ -1,7 +1,7 @@
 use std::{
     env::{self, VarError},
     fmt,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     net::{Ipv4Addr, TcpListener},
     str::FromStr,
     time::Duration,
@@ -41,7 +41,7 @@ impl Settings {
         }
         let seconds = variable("TOKEN_LIFETIME", "a number of seconds")?.unwrap_or(3600);
         Ok(Self {
-            port: variable("PORT", "a number from 0 to 65535")?.unwrap_or(3000),
+            port: port(3000)?,
             token_lifetime: Duration::from_secs(seconds),
             courier,
         })
@@ -50,14 +50,8 @@ impl Settings {
     /// Opens the port, of loopback only: the examples sign in anybody without a password.
     pub(crate) fn listen(&self) -> Result<TcpListener, StartError> {
         let port = self.port;
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| match error.kind() {
-                ErrorKind::AddrInUse => StartError::new(format!(
-                    "port {port} is taken: end the program that listens there, or set PORT to \
-                     another"
-                )),
-                _ => StartError::because(&format!("cannot listen on port {port}"), &error),
-            })?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .map_err(|error| cannot_listen(port, &error))?;
         // As the asynchronous servers want it.
         listener.set_nonblocking(true)?;
         Ok(listener)
@@ -91,6 +85,22 @@ impl Default for Settings {
             token_lifetime: Duration::from_secs(3600),
             courier: false,
         }
+    }
+}
+
+/// `PORT`, or this one.
+pub(crate) fn port(default: u16) -> Result<u16, StartError> {
+    let port = variable("PORT", "a number from 0 to 65535")?;
+    Ok(port.unwrap_or(default))
+}
+
+/// What to do about a port that cannot be opened.
+pub(crate) fn cannot_listen(port: u16, error: &io::Error) -> StartError {
+    match error.kind() {
+        ErrorKind::AddrInUse => StartError::new(format!(
+            "port {port} is taken: end the program that listens there, or set PORT to another"
+        )),
+        _ => StartError::because(&format!("cannot listen on port {port}"), error),
     }
 }
 

@@ -4,10 +4,17 @@ use std::{
     net::TcpListener,
 };
 
+#[cfg(feature = "inbox")]
+use courier_auth_core::emulator::Emulator;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use crate::{demo::Demo, error::StartError, settings::Settings, stop::Stop};
+#[cfg(feature = "inbox")]
+use crate::{
+    emulator::{Courier, CourierServer},
+    settings,
+};
 
 /// Reads the settings, opens the port and, without `COURIER_API_KEY`, starts the emulator.
 ///
@@ -25,6 +32,39 @@ pub async fn start(example: &'static str) -> Result<(Demo, TcpListener, Stop), S
     let demo = Demo::start(example, &settings).await?;
     info!("listening on http://{}", listener.local_addr()?);
     Ok((demo, listener, stop))
+}
+
+/// Starts the emulator of Courier alone, on `PORT` or on 4000.
+///
+/// Returns it, and when to stop.
+///
+/// # Errors
+///
+/// When a setting is malformed or the port is taken.
+#[cfg(feature = "inbox")]
+pub async fn start_emulator() -> Result<(CourierServer, Stop), StartError> {
+    let port = settings::port(4000)?;
+    log()?;
+    let stop = Stop::on_signal()?;
+    let key = env::var("COURIER_API_KEY")
+        .ok()
+        .filter(|key| !key.is_empty());
+    let (tokens, key) = match key {
+        Some(key) => (
+            Emulator::with_api_key(key),
+            "that of COURIER_API_KEY".to_owned(),
+        ),
+        None => {
+            let tokens = Emulator::new();
+            let key = tokens.api_key().to_owned();
+            (tokens, key)
+        }
+    };
+    let courier = Courier::with_tokens(tokens).serve(port).await;
+    let courier = courier.map_err(|error| settings::cannot_listen(port, &error))?;
+    info!("an emulator of Courier, no account and no network; its API key is {key}");
+    info!("listening on {}", courier.url());
+    Ok((courier, stop))
 }
 
 fn log() -> Result<(), StartError> {

@@ -73,8 +73,10 @@ impl Answer {
         Self::new(status, "application/json", body.to_string())
     }
 
-    /// Courier's error body.
-    pub(super) fn error(status: u16, message: &str) -> Self {
+    /// Courier's error body, with the `type` that belongs to the status: for a server that answers more calls than the
+    /// emulator knows.
+    #[must_use]
+    pub fn error(status: u16, message: &str) -> Self {
         let body = serde_json::json!({ "message": message, "type": error_type(status) });
         Self::json(status, &body)
     }

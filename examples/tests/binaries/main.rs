@@ -6,6 +6,8 @@
 
 mod browser;
 mod courier;
+#[cfg(feature = "inbox")]
+mod emulator;
 mod process;
 mod scenario;
 mod startup;
