@@ -11,7 +11,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::breaker::{Breaker, Probe, Refusal};
 use crate::{
@@ -125,7 +125,8 @@ impl Gate {
                 if *current == key_epoch
                     && let Some(pause) = self.key_latch.open(now, error.clone(), fastrand::f64())
                 {
-                    error!(
+                    // The flight itself says at ERROR what to do.
+                    warn!(
                         pause_s = pause.as_secs_f64(),
                         "Courier refuses the API key and is not asked until it is tried again"
                     );
