@@ -166,7 +166,8 @@ class Session {
     if (same) this.watch(client);
     const replaced = same && client.options.accessToken !== token;
     if (!same || (replaced && !this.link?.swap(token))) {
-      if (client && !same) forget(options.inbox);
+      // Also where the one before signed out, while the inbox stayed on the page.
+      if (!same) forget(options.inbox);
       this.signIn({ userId: user_id, jwt: token, tenantId: options.tenantId, apiUrls, showLogs: options.showLogs });
       client = null;
     }
@@ -536,7 +537,10 @@ class Link {
 /** Empties the list: the SDK leaves the messages of who signed out on the screen. */
 function forget(/** @type {Internals} */ inbox) {
   const nothing = { messages: [], unreadCount: 0, canPaginate: false, paginationCursor: null };
-  for (const [id, dataset] of inbox?._datasets ?? []) dataset.restoreFromSnapshot?.({ id, ...nothing });
+  for (const [id, dataset] of inbox?._datasets ?? []) {
+    // One that was never loaded goes on showing that it loads.
+    if (dataset._firstFetchComplete !== false) dataset.restoreFromSnapshot?.({ id, ...nothing });
+  }
   inbox?._globalMessages?.clear?.();
 }
 

@@ -1,3 +1,5 @@
+#[cfg(feature = "inbox")]
+use std::sync::atomic::AtomicUsize;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -15,10 +17,11 @@ use http::{
 };
 use serde_json::json;
 use tracing::info;
+use uuid::Uuid;
 
 #[cfg(feature = "inbox")]
-use crate::emulator::{Courier, CourierServer};
-use crate::{error::StartError, settings::Settings};
+use crate::emulator::{Courier, CourierServer, Draft, InboxFault, Surface};
+use crate::{error::StartError, sdk::Sdk, settings::Settings};
 
 /// Courier or its emulator, and the page that shows what comes of it. A clone is another handle.
 #[derive(Clone, Debug)]
@@ -27,6 +30,10 @@ pub struct Demo {
     courier: Option<Arc<CourierServer>>,
     outage: Arc<AtomicBool>,
     page: Arc<str>,
+    sdk: Sdk,
+    inbox_origins: Arc<str>,
+    #[cfg(feature = "inbox")]
+    sent: Arc<AtomicUsize>,
 }
 
 impl Demo {
@@ -61,14 +68,27 @@ impl Demo {
                 "emulated Courier"
             }
         };
+        // Where the page's inbox is: the emulator's URL, or that of the region a token is for.
+        let inbox = match &courier {
+            None => "courier",
+            Some(courier) if cfg!(feature = "inbox") => courier.url(),
+            Some(_) => "",
+        };
+        let sdk = Sdk::find();
         let page = PAGE
             .replace("{{example}}", example)
-            .replace("{{courier}}", name);
+            .replace("{{courier}}", name)
+            .replace("{{inbox}}", inbox)
+            .replace("{{import_map}}", &sdk.import_map());
         Ok(Self {
+            inbox_origins: inbox_origins(inbox).into(),
             provider,
             courier: courier.map(Arc::new),
             outage: Arc::default(),
             page: page.into(),
+            sdk,
+            #[cfg(feature = "inbox")]
+            sent: Arc::default(),
         })
     }
 
@@ -88,28 +108,70 @@ impl Demo {
         self.courier.as_deref()
     }
 
-    /// Answers what is not the app's: the page, and for it the calls that the emulator got.
-    pub fn answer(&self, method: &str, path: &str) -> Response<String> {
+    /// Answers what is not the app's: the page, the SDK it shows, and what it does to the emulator. `user` is who is
+    /// signed in.
+    pub fn answer(&self, method: &str, path: &str, user: Option<&str>) -> Response<String> {
         match (method, path, self.emulator()) {
-            ("GET" | "HEAD", "/", _) => answer("text/html; charset=utf-8", &*self.page),
+            ("GET" | "HEAD", "/", _) => self.page(),
             ("GET" | "HEAD", "/app.js", _) => answer("text/javascript; charset=utf-8", SCRIPT),
             ("GET" | "HEAD", "/style.css", _) => answer("text/css; charset=utf-8", STYLE),
             ("GET" | "HEAD", "/demo/calls", Some(courier)) => self.calls(courier),
+            #[cfg(feature = "inbox")]
+            ("POST", "/demo/send", Some(_)) => self.send(user),
             ("POST", "/demo/outage", Some(courier)) => {
-                courier.fail(Fault::status(503));
-                self.outage.store(true, Ordering::Relaxed);
+                self.set_outage(true);
                 self.calls(courier)
             }
             ("DELETE", "/demo/outage", Some(courier)) => {
-                courier.recover();
-                self.outage.store(false, Ordering::Relaxed);
+                self.set_outage(false);
                 self.calls(courier)
             }
-            _ => {
-                let mut response = answer("text/plain; charset=utf-8", "There is nothing here.\n");
-                *response.status_mut() = StatusCode::NOT_FOUND;
-                response
+            ("GET" | "HEAD", path, _) => match self.sdk.file(path) {
+                Some(script) => answer("text/javascript; charset=utf-8", script),
+                None => nothing(StatusCode::NOT_FOUND),
+            },
+            _ => nothing(StatusCode::NOT_FOUND),
+        }
+    }
+
+    /// A page that holds tokens runs no script but its own and Courier's SDK, and talks to nobody but Courier. The SDK
+    /// brings its styles inline, without a nonce.
+    fn page(&self) -> Response<String> {
+        let nonce = Uuid::new_v4().simple().to_string();
+        let mut page = answer(
+            "text/html; charset=utf-8",
+            self.page.replace("{{nonce}}", &nonce),
+        );
+        let policy = format!(
+            "default-src 'none'; script-src 'self' 'nonce-{nonce}'{}; style-src 'self' 'unsafe-inline'; \
+             connect-src 'self'{}; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+            self.sdk.origin(),
+            self.inbox_origins,
+        );
+        let policy = HeaderValue::try_from(policy).expect("URLs and a UUID are ASCII");
+        page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        page
+    }
+
+    /// Sends whoever is signed in a message, as a backend does with `/send`.
+    #[cfg(feature = "inbox")]
+    fn send(&self, user: Option<&str>) -> Response<String> {
+        let (Some(courier), Some(user)) = (&self.courier, user) else {
+            return nothing(StatusCode::UNAUTHORIZED);
+        };
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        let (title, preview) = MESSAGES[number % MESSAGES.len()];
+        let id = courier.send(user, Draft::new(title, preview));
+        answer("application/json", json!({ "message_id": id }).to_string())
+    }
+
+    fn set_outage(&self, outage: bool) {
+        if let Some(courier) = &self.courier {
+            match outage {
+                true => fail(courier),
+                false => courier.recover(),
             }
+            self.outage.store(outage, Ordering::Relaxed);
         }
     }
 
@@ -150,18 +212,46 @@ fn tokens(courier: &CourierServer) -> &Emulator {
     courier.emulator()
 }
 
+/// Everything that clients call answers 503.
+#[cfg(feature = "inbox")]
+fn fail(courier: &CourierServer) {
+    courier.tokens().fail(Fault::status(503));
+    for surface in [Surface::Inbox, Surface::Client, Surface::Socket] {
+        courier.fail(surface, InboxFault::Status(503));
+    }
+}
+
+#[cfg(not(feature = "inbox"))]
+fn fail(courier: &CourierServer) {
+    courier.fail(Fault::status(503));
+}
+
+/// Where the page's script connects to, beside the app.
+fn inbox_origins(inbox: &str) -> String {
+    match inbox {
+        "" => String::new(),
+        "courier" => [
+            " https://api.courier.com https://inbox.courier.com wss://realtime.courier.io",
+            " https://api.eu.courier.com https://inbox.eu.courier.io wss://realtime.eu.courier.io",
+        ]
+        .concat(),
+        url => format!(" {url} {}", url.replacen("http", "ws", 1)),
+    }
+}
+
+fn nothing(status: StatusCode) -> Response<String> {
+    let mut response = answer("text/plain; charset=utf-8", "There is nothing here.\n");
+    *response.status_mut() = status;
+    response
+}
+
 fn answer(content_type: &'static str, body: impl Into<String>) -> Response<String> {
     let mut response = Response::new(body.into());
     let headers = [
         (CONTENT_TYPE, content_type),
         (CACHE_CONTROL, "no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // A page that holds tokens runs no script but its own and talks to nobody else.
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-             img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-        ),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'"),
     ];
     for (name, value) in headers {
         let value = HeaderValue::from_static(value);
@@ -169,6 +259,27 @@ fn answer(content_type: &'static str, body: impl Into<String>) -> Response<Strin
     }
     response
 }
+
+/// What *Send me one* sends, one after the other.
+#[cfg(feature = "inbox")]
+const MESSAGES: [(&str, &str); 4] = [
+    (
+        "Your parcel is on its way",
+        "It should be with you tomorrow before noon.",
+    ),
+    (
+        "Dana replied to you",
+        "“Looks good to me. Shall we ship it on Thursday?”",
+    ),
+    (
+        "Invoice 2041 is paid",
+        "Thank you. The receipt is in your account.",
+    ),
+    (
+        "A new device signed in",
+        "Chromium on Linux. If that was not you, change your password.",
+    ),
+];
 
 const PAGE: &str = include_str!("../web/index.html");
 const SCRIPT: &str = include_str!("../web/app.js");

@@ -8,6 +8,7 @@ pub mod emulator;
 
 mod demo;
 mod error;
+mod sdk;
 mod settings;
 mod start;
 mod stop;

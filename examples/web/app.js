@@ -1,65 +1,107 @@
 // The page of all four examples. Worth copying is the first part; the rest draws.
 //
-// It asks for the token, keeps it in memory and asks again in time, which is what a front end has
-// to do beside handing the token to Courier's SDK.
+// session.js does what a front end has to: it asks for the token, signs in to Courier's SDK and has
+// the next token in place in time. This page only looks on, through the `fetch` it hands over.
 
-const TOKEN_URL = "/courier/token";
+import { startCourierSession } from "/courier/session.js";
+
+const TOKEN_PATH = "/courier/token";
+/** The emulator's URL, `courier` for Courier itself, or nothing: an emulator without inbox. */
+const INBOX = document.documentElement.dataset.inbox;
 
 let user = ""; // who signed in here
 let bearer = null; // axum-jwt's own token; the other examples have a cookie that no script can read
-let held = null; // the Courier token in hand: in memory, never in a URL or in localStorage
+let session = null; // what session.js returned
+let held = null; // the answer with the token in use, to be shown
 let next = null; // when it is asked for again
-let timer = 0;
-let flight = null; // the request under way
-let session = new AbortController(); // ends what belongs to a session that is over
 
-// --- The Courier token ---
+// --- Courier ---
 
-/** Asks for the token. `conditional` means: I hold this one, is there a newer one? */
-function askForToken(conditional) {
-  // One request at a time: the timer, a click and a wake-up may come together.
-  if (flight) return flight;
-  setBusy(true);
-  const mine = request(conditional, session.signal).finally(() => {
-    if (flight !== mine) return;
-    flight = null;
-    setBusy(false);
+const sdk = await loadSdk();
+const courier = sdk?.inbox.Courier.shared ?? standIn();
+
+/** Signs in to Courier as who is signed in here, and stays signed in. */
+function start() {
+  const started = startCourierSession({
+    courier,
+    ...(sdk && {
+      inbox: sdk.inbox.CourierInboxDatastore.shared,
+      toast: sdk.toast.CourierToastDatastore.shared,
+      apiUrls: apiUrls(),
+    }),
+    headers: () => (bearer ? { Authorization: `Bearer ${bearer}` } : {}),
+    fetch: lookOn,
+    onSignedOut: leave,
+    onError: failed,
   });
-  flight = mine;
-  return mine;
+  session = started;
+  started.ready.then((signedIn) => signedIn && session === started && showInbox());
+  return started.refresh(); // the request under way
 }
 
-async function request(conditional, signal) {
-  const headers = conditional && held ? { "If-None-Match": `"${held.token_id}"` } : {};
-  const since = now(); // before the request, whose time counts as used up
-  let response, body;
+/** By the page's import map: from `web/node_modules`, else from a CDN. Null if there is neither. */
+async function loadSdk() {
+  if (!INBOX) return null;
+  const patience = new Promise((_, reject) => setTimeout(reject, 8000));
+  const modules = [import("@trycourier/courier-ui-inbox"), import("@trycourier/courier-ui-toast")];
   try {
-    response = await send("GET", TOKEN_URL, { headers, signal });
-    // A proxy's error page, say, is none of the endpoint's answers.
-    const json = /^application\/(problem\+)?json\b/.test(response.headers.get("Content-Type"));
-    body = json ? await response.json() : null;
+    const [inbox, toast] = await Promise.race([Promise.all(modules), patience]);
+    return { inbox, toast };
   } catch {
-    if (!signal.aborted) failed(10, "–", "The app cannot be reached");
-    return;
+    return null;
   }
-  if (signal.aborted) return;
+}
 
-  const retryAfter = Number(response.headers.get("Retry-After")) || 60;
+/** Where the SDK finds the emulator. Courier itself it finds alone, by the region of the token. */
+function apiUrls() {
+  if (INBOX === "courier") return undefined;
+  return {
+    courier: { rest: INBOX, graphql: `${INBOX}/client/q` },
+    inbox: { graphql: `${INBOX}/q`, webSocket: INBOX.replace("http", "ws") },
+  };
+}
+
+/** In place of the SDK, so that the token is asked for, and renewed, without it. */
+function standIn() {
+  return {
+    client: undefined,
+    signIn({ userId }) {
+      this.client = { options: { userId } };
+    },
+    signOut() {
+      this.client = undefined;
+    },
+  };
+}
+
+/** The `fetch` of session.js, and a look at what it asks for and gets. */
+async function lookOn(url, init) {
+  setBusy(true);
+  const since = now(); // before the request, whose time counts as used up
+  try {
+    const response = await fetch(url, init);
+    const json = /^application\/json\b/.test(response.headers.get("Content-Type"));
+    const body = json ? await response.clone().json() : null;
+    if (!init.signal.aborted) answered(response, body, since);
+    return response;
+  } finally {
+    if (!init.signal.aborted) setBusy(false);
+  }
+}
+
+function answered(response, body, since) {
   if (response.status === 200 && body?.token) {
     accept(body, since);
-    schedule(body.refresh_in);
+    schedule(body.refresh_in, since);
   } else if (response.status === 304) {
     held.served += 1;
     held.came = "304: this is still the one";
     tell("good", 304, "No newer token is due, the one in hand is the one to use");
-    schedule(retryAfter);
+    schedule(Number(response.headers.get("Retry-After")) || 60, since);
   } else if (response.status === 401) {
-    leave();
     tell("", 401, "Nobody is signed in");
-  } else {
-    failed(retryAfter, response.status, body?.detail ?? "This is not an answer of the token endpoint");
   }
-  await showCalls();
+  showCalls();
 }
 
 function accept(body, since) {
@@ -76,39 +118,26 @@ function accept(body, since) {
 }
 
 /** No token came of it. The one in hand goes on working until it ends. */
-function failed(seconds, status, why) {
+function failed({ status, message, retryIn }) {
   const hope = held ? " The token in hand still works." : "";
-  tell("bad", status, `${why.replace(/\.$/, "")}.${hope} Asking again in ${words(seconds)}.`);
-  schedule(seconds);
+  const again = retryIn === undefined ? "" : ` Asking again in ${words(retryIn)}.`;
+  tell("bad", status || "–", `${message.replace(/\.$/, "")}.${hope}${again}`);
+  if (retryIn !== undefined) schedule(retryIn, now());
   show(true);
+  showCalls();
 }
 
-function schedule(seconds) {
-  next = { since: now(), seconds };
-  clearTimeout(timer);
-  // Once a day at least: more than 24 days would overflow and mean "at once".
-  timer = setTimeout(() => askForToken(true), Math.min(seconds, 86400) * 1000);
+function schedule(seconds, since) {
+  next = { since, seconds };
   draw();
 }
 
-/** Timers stand still while a computer sleeps or a phone has the page in the background. */
-function wakeUp() {
-  if (!document.hidden && next && elapsed(next.since) >= Math.min(next.seconds, 10)) askForToken(true);
-}
-document.addEventListener("visibilitychange", wakeUp);
-addEventListener("online", wakeUp);
-addEventListener("pageshow", wakeUp);
-
-// Durations, since the computer's clock may be wrong. `performance.now` may stand still during
-// sleep, and `Date.now` may be set; the later of the two is on the safe side.
+// Durations, as session.js measures them.
 function now() {
   return { mono: performance.now(), wall: Date.now() };
 }
-function elapsed(since) {
-  return Math.max(performance.now() - since.mono, Date.now() - since.wall) / 1000;
-}
-function left(from, seconds) {
-  return Math.max(seconds - elapsed(from), 0);
+function left({ mono, wall }, seconds) {
+  return Math.max(seconds - Math.max(performance.now() - mono, Date.now() - wall) / 1000, 0);
 }
 
 /** A part of a JWT, which is JSON in base64url. `null` if the token is opaque, as it may be. */
@@ -131,7 +160,8 @@ async function signIn(name) {
   if (response.status === 200) bearer = (await response.json()).access_token;
   user = name;
   log("good", "POST", "/login", response.status, `The app signed ${name} in`);
-  await askForToken(false);
+  show(true);
+  await start();
   $("fetch").focus();
 }
 
@@ -145,24 +175,26 @@ async function signOut() {
 
 /** Forgets everything about the user. */
 function leave() {
-  session.abort();
-  session = new AbortController();
-  flight = bearer = held = next = null;
-  clearTimeout(timer);
+  session?.stop();
+  if (courier.client) courier.signOut();
+  session = bearer = held = next = null;
+  $("inbox").replaceChildren();
+  $("toast").replaceChildren();
   setBusy(false);
   show(false);
 }
 
 async function post(path, body) {
-  const response = await send("POST", path, { body }).catch(() => null);
+  const headers = bearer ? { Authorization: `Bearer ${bearer}` } : {};
+  const response = await fetch(path, { method: "POST", headers, body }).catch(() => null);
   if (response?.ok) return response;
   tell("bad", response?.status ?? "–", response ? "The app refused" : "The app cannot be reached", "POST", path);
   return null;
 }
 
-function send(method, path, { headers = {}, ...rest } = {}) {
-  if (bearer) headers = { ...headers, Authorization: `Bearer ${bearer}` };
-  return fetch(path, { method, headers, ...rest });
+async function sendOne() {
+  const response = await post("/demo/send");
+  if (response) log("good", "POST", "/demo/send", response.status, "The app sent a message, which comes through the socket");
 }
 
 // --- Drawing ---
@@ -211,6 +243,19 @@ function show(signedIn) {
   draw();
 }
 
+/** Courier's own components: the messages, and a toast for each that comes live. */
+function showInbox() {
+  if (!sdk || $("inbox").firstChild) return;
+  $("inbox").append(component("courier-inbox", { mode: "system", height: "100%" }));
+  $("toast").append(component("courier-toast", { mode: "system", "auto-dismiss": "true", "auto-dismiss-timeout-ms": "8000" }));
+}
+
+function component(name, attributes) {
+  const component = document.createElement(name);
+  for (const [name, value] of Object.entries(attributes)) component.setAttribute(name, value);
+  return component;
+}
+
 /** What changes every second. */
 function draw() {
   if (!next) return;
@@ -244,7 +289,7 @@ function words(seconds) {
 }
 
 /** Says what happened: in the status line, which screen readers speak, and in the log. */
-function tell(kind, status, meaning, method = "GET", path = TOKEN_URL) {
+function tell(kind, status, meaning, method = "GET", path = TOKEN_PATH) {
   $("status").textContent = `${status}: ${meaning}`;
   $("status").className = `status ${kind}`;
   log(kind, method, path, status, meaning);
@@ -266,14 +311,16 @@ async function showCalls(method = "GET", path = "/demo/calls") {
   $("calls").textContent = calls;
   $("outage").checked = outage;
   $("calls-pill").hidden = $("outage-switch").hidden = false;
+  $("send").hidden = !sdk;
 }
 
 function setBusy(busy) {
   $("fetch").disabled = $("refresh").disabled = busy;
 }
 
-$("fetch").addEventListener("click", () => askForToken(false));
-$("refresh").addEventListener("click", () => askForToken(true));
+$("fetch").addEventListener("click", start); // anew, as a page does that has no token yet
+$("refresh").addEventListener("click", () => session?.refresh());
+$("send").addEventListener("click", sendOne);
 $("sign-out").addEventListener("click", signOut);
 $("outage").addEventListener("change", (e) => showCalls(e.target.checked ? "POST" : "DELETE", "/demo/outage"));
 $("sign-in").addEventListener("submit", (e) => {
@@ -283,4 +330,9 @@ $("sign-in").addEventListener("submit", (e) => {
 for (const button of document.querySelectorAll(".user")) {
   button.addEventListener("click", () => signIn(button.dataset.user));
 }
-askForToken(false); // a session from before the page was loaded
+$("inbox-note").textContent = sdk
+  ? "The real thing. It stays as it is while its token is renewed. Hover over a message to mark it read or to archive it."
+  : INBOX
+    ? "The inbox needs Courier’s SDK: run “npm ci” in examples/web and start again, or go online."
+    : "This app was built without the inbox’s half of the emulator (the feature “inbox”).";
+start(); // a session from before the page was loaded

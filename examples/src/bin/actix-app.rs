@@ -97,15 +97,20 @@ async fn logout(session: Session, courier: web::Data<CourierAuth>) -> Result<Htt
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn page(request: HttpRequest, demo: web::Data<Demo>) -> HttpResponse {
-    let answer = demo.answer(request.method().as_str(), request.path());
+async fn page(
+    request: HttpRequest,
+    session: Session,
+    demo: web::Data<Demo>,
+) -> Result<HttpResponse, SessionGetError> {
+    let user = signed_in_user(session).await?;
+    let answer = demo.answer(request.method().as_str(), request.path(), user.as_deref());
     // actix-web has an `http` crate of its own version.
     let status = StatusCode::from_u16(answer.status().as_u16());
     let mut response = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     for (name, value) in answer.headers() {
         response.insert_header((name.as_str(), value.as_bytes()));
     }
-    response.body(answer.into_body())
+    Ok(response.body(answer.into_body()))
 }
 
 /// The key in the session.

@@ -83,8 +83,14 @@ async fn logout(session: Session, State(demo): State<Demo>) -> Result<StatusCode
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn page(State(demo): State<Demo>, request: Request) -> Response<String> {
-    demo.answer(request.method().as_str(), request.uri().path())
+async fn page(
+    session: Session,
+    State(demo): State<Demo>,
+    request: Request,
+) -> Result<Response<String>, StatusCode> {
+    let user = signed_in_user(session).await?;
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    Ok(demo.answer(method, path, user.as_deref()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` has it")]

@@ -105,8 +105,12 @@ async fn logout(State(app): State<AppState>, headers: HeaderMap) -> StatusCode {
 }
 
 async fn page(State(app): State<AppState>, request: Request) -> Response<String> {
-    app.demo
-        .answer(request.method().as_str(), request.uri().path())
+    let user = app
+        .bearer
+        .verify(request.headers())
+        .map(|claims| claims.sub);
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    app.demo.answer(method, path, user.as_deref())
 }
 
 #[derive(Serialize, Deserialize)]

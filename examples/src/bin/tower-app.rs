@@ -111,7 +111,10 @@ impl App {
             ("POST", "/login") => self.login(&head.headers, body).await,
             ("POST", "/logout") => self.logout(&head.headers),
             (_, "/login" | "/logout") => empty(StatusCode::METHOD_NOT_ALLOWED),
-            (method, path) => self.demo.answer(method, path),
+            (method, path) => {
+                let user = self.sessions.user(&head.headers);
+                self.demo.answer(method, path, user.as_deref())
+            }
         }
     }
 
