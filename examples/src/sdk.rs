@@ -106,7 +106,12 @@ mod tests {
             assert_eq!(sdk.file(url.as_str().unwrap()), Some(name.as_str()));
         }
         assert_eq!(sdk.origin(), "");
-        for path in ["/sdk/", "/sdk/.js", "/sdk/../package.js", "/sdk/@trycourier/courier-js"] {
+        for path in [
+            "/sdk/",
+            "/sdk/.js",
+            "/sdk/../package.js",
+            "/sdk/@trycourier/courier-js",
+        ] {
             assert_eq!(sdk.file(path), None, "{path}");
         }
     }
