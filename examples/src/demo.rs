@@ -110,6 +110,10 @@ impl Demo {
 
     /// Answers what is not the app's: the page, the SDK it shows, and what it does to the emulator. `user` is who is
     /// signed in.
+    #[cfg_attr(
+        not(feature = "inbox"),
+        expect(unused_variables, reason = "messages are sent with the inbox only")
+    )]
     pub fn answer(&self, method: &str, path: &str, user: Option<&str>) -> Response<String> {
         match (method, path, self.emulator()) {
             ("GET" | "HEAD", "/", _) => self.page(),
