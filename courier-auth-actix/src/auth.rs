@@ -59,7 +59,9 @@ impl CourierAuth {
     /// # impl FromRequest for CurrentUser {
     /// #     type Error = actix_web::Error;
     /// #     type Future = std::future::Ready<Result<Self, Self::Error>>;
-    /// #     fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future { todo!() }
+    /// #     fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+    /// #         std::future::ready(Err(actix_web::error::ErrorUnauthorized("")))
+    /// #     }
     /// # }
     /// # fn example(provider: TokenProvider) {
     /// # let other = provider.clone();
