@@ -195,9 +195,9 @@ impl TokenProviderBuilder {
     /// How long tokens live unless a request says otherwise, from 10 seconds to ten years, in
     /// whole seconds. Default: one hour.
     ///
-    /// Tokens cannot be revoked, which speaks for short ones. Users who hold a token do not notice
-    /// an outage of Courier that is shorter than some fifth of the lifetime (at most an hour),
-    /// which speaks against.
+    /// Tokens cannot be revoked, which speaks for short ones. Users who come back often, so that
+    /// theirs are refreshed in time, do not notice an outage of Courier of nearly a fifth of the
+    /// lifetime (an hour at most), which speaks against.
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
