@@ -79,6 +79,11 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// So that its examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod cache;
 mod client;
 #[cfg(feature = "emulator")]
