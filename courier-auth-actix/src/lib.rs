@@ -141,6 +141,9 @@
 mod auth;
 mod error;
 mod extract;
+// Their examples use the emulator.
+#[cfg(any(not(doctest), feature = "emulator"))]
+pub mod guides;
 mod identity;
 mod reply;
 
