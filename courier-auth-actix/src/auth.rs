@@ -1,7 +1,7 @@
 use std::{fmt, future::poll_fn, sync::Arc};
 
 use actix_web::{
-    Error as ActixError, FromRequest, HttpMessage, HttpRequest, HttpResponse,
+    Error as ActixError, FromRequest, HttpMessage, HttpRequest, HttpResponse, Route,
     dev::Payload,
     web::{self, ServiceConfig},
 };
@@ -151,21 +151,36 @@ impl CourierAuth {
         move |config| {
             let path = |path| format!("{}{path}", courier.prefix);
             let (token, script) = (path(Endpoint::TOKEN_PATH), path(Endpoint::SCRIPT_PATH));
-            config.app_data(courier.clone());
-            // One route for all methods: which of them are answered is the contract's business,
-            // and actix-web's own 405 would have neither `no-store` nor a problem.
-            let answer = move |request: HttpRequest, payload: web::Payload| {
-                let courier = courier.clone();
-                async move {
-                    let mut payload = payload.into_inner();
-                    let response = courier.answer(&request, &mut payload).await;
-                    drain(payload).await;
-                    response
-                }
-            };
-            config.service(web::resource(token).to(answer));
+            config.service(web::resource(token).route(courier.route()));
             config.service(web::resource(script).to(answer_script));
+            config.app_data(courier);
         }
+    }
+
+    /// The token alone, without `session.js`, at a path of the app's choice; the prefix does not
+    /// matter. It sets up no [`CourierToken`](crate::CourierToken).
+    ///
+    /// ```
+    /// # use courier_auth_actix::CourierAuth;
+    /// # fn example(courier: CourierAuth) {
+    /// use actix_web::App;
+    ///
+    /// let app = App::new().route("/api/courier-token", courier.route());
+    /// # }
+    /// ```
+    pub fn route(&self) -> Route {
+        let courier = self.clone();
+        // One route for all methods: which of them are answered is the contract's business, and
+        // actix-web's own 405 would have neither `no-store` nor a problem.
+        web::route().to(move |request: HttpRequest, payload: web::Payload| {
+            let courier = courier.clone();
+            async move {
+                let mut payload = payload.into_inner();
+                let response = courier.answer(&request, &mut payload).await;
+                drain(payload).await;
+                response
+            }
+        })
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

@@ -146,6 +146,9 @@ mod readme {}
 mod auth;
 mod error;
 mod extract;
+// Their examples use the emulator.
+#[cfg(any(not(doctest), feature = "emulator"))]
+pub mod guides;
 mod identity;
 mod reply;
 

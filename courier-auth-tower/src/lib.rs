@@ -255,6 +255,9 @@ mod drain;
 mod error;
 mod extract;
 mod future;
+// Their examples use both features.
+#[cfg(any(not(doctest), all(feature = "axum", feature = "emulator")))]
+pub mod guides;
 mod identity;
 mod layer;
 mod reply;
