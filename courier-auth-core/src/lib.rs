@@ -87,6 +87,7 @@ mod endpoint;
 mod error;
 #[cfg(any(doc, doctest))]
 pub mod guides;
+pub mod inspect;
 mod provider;
 mod request;
 mod retry;
