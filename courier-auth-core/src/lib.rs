@@ -76,6 +76,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `emulator` | an emulator of Courier's API for tests and offline development | no |
+//! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -92,6 +93,8 @@ mod provider;
 mod request;
 mod retry;
 mod scope;
+#[cfg(feature = "hmac")]
+mod signature;
 mod token;
 
 pub use cache::Status;
@@ -101,4 +104,7 @@ pub use error::{Error, ErrorKind};
 pub use provider::{TokenProvider, TokenProviderBuilder};
 pub use request::{TokenRequest, UserId};
 pub use scope::Scope;
+#[cfg(feature = "hmac")]
+#[expect(deprecated, reason = "deprecated for those who use it")]
+pub use signature::user_signature;
 pub use token::{Token, TokenId};
