@@ -98,7 +98,7 @@ mod signature;
 mod token;
 
 pub use cache::Status;
-pub use client::{CourierClient, CourierClientBuilder, Region};
+pub use client::{CourierClient, CourierClientBuilder, Probe, Region};
 pub use endpoint::{Call, Endpoint, Reply};
 pub use error::{Error, ErrorKind};
 pub use provider::{TokenProvider, TokenProviderBuilder};
