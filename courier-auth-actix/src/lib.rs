@@ -154,8 +154,8 @@ pub use courier_auth_core::inspect;
 #[expect(deprecated, reason = "deprecated for those who use it")]
 pub use courier_auth_core::user_signature;
 pub use courier_auth_core::{
-    CourierClient, CourierClientBuilder, Error, ErrorKind, Region, Scope, Status, Token, TokenId,
-    TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
+    CourierClient, CourierClientBuilder, Error, ErrorKind, Probe, Region, Scope, Status, Token,
+    TokenId, TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
 };
 pub use error::CourierTokenError;
 pub use extract::CourierToken;

@@ -76,6 +76,7 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `emulator` | an emulator of Courier's API for tests and offline development | no |
+//! | `cli` | the program `courier-token`: `cargo install courier-auth-core --features cli` | no |
 //! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

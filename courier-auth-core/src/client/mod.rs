@@ -83,6 +83,11 @@ impl CourierClient {
         self.settings.region
     }
 
+    /// The address of Courier's REST API that is used.
+    pub fn base_url(&self) -> &str {
+        self.settings.base_url.as_str()
+    }
+
     fn key(&self) -> Arc<ApiKey> {
         let key = self.api_key.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&key)
@@ -99,7 +104,7 @@ async fn exchange(request: RequestBuilder, url: &Url) -> Result<Answer, Error> {
 impl fmt::Debug for CourierClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CourierClient")
-            .field("base_url", &self.settings.base_url.as_str())
+            .field("base_url", &self.base_url())
             .field("region", &self.settings.region)
             .finish_non_exhaustive()
     }
