@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "tls/server.rs"]
+mod server;
+
 use std::{
     io::Write,
     path::PathBuf,
@@ -438,6 +441,25 @@ async fn doctor_names_what_is_wrong_here() {
     command.env("COURIER_API_KEY", "odd_key");
     let expected = ("api-key".to_owned(), "api-key-unusual".to_owned(), 0);
     assert_eq!(examined(command).await, expected);
+}
+
+#[tokio::test]
+async fn a_certificate_of_a_companys_own_is_told_of_and_can_be_given() {
+    let courier = emulator().await;
+    let (url, authority) = server::behind_tls(&courier).await;
+    let arguments = ["doctor", "--json", "--base-url", url.as_str()];
+    let mut command = program(&arguments);
+    command.env("COURIER_API_KEY", KEY);
+    let expected = ("connection".to_owned(), "tls-untrusted".to_owned(), 3);
+    assert_eq!(examined(command).await, expected);
+    assert_eq!(courier.calls().len(), 0);
+
+    let file = File::new("authority", &authority);
+    let mut command = program(&arguments);
+    command.env("COURIER_API_KEY", KEY);
+    command.args(["--root-certificate", file.path()]);
+    let run = finish(command, "").await;
+    assert_eq!(run.code, 0, "{}", run.out);
 }
 
 #[tokio::test]

@@ -27,7 +27,8 @@ struct Script {
 }
 
 impl Script {
-    /// Statuses and bodies; the last one again and again. A status of 0 is no answer.
+    /// Statuses and bodies; the last one again and again. A status of 0 is no answer, and
+    /// `{bearer}` in a body is what the client sent in its `Authorization`.
     async fn new(answers: &[(u16, &str)]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -41,12 +42,16 @@ impl Script {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let request = read(&mut stream).await;
+                let bearer = header(&request, "authorization")
+                    .unwrap_or_default()
+                    .to_owned();
                 seen.lock().unwrap().push(request);
                 let (status, body) = match answers.len() {
                     1 => answers[0].clone(),
                     _ => answers.pop_front().unwrap(),
                 };
                 if status != 0 {
+                    let body = body.replace("{bearer}", &bearer);
                     let head = format!(
                         "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                         body.len()
@@ -205,6 +210,34 @@ async fn what_the_inbox_answers() {
         assert_eq!(error.kind(), kind, "{status} {body}: {error}");
         assert_eq!(times, tries, "{status} {body}");
         assert!(error.to_string().contains(said), "{status} {body}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_inbox_that_quotes_the_token_does_not_carry_it_into_logs() {
+    let courier = Emulator::start().await.unwrap();
+    for (status, body) in [
+        (
+            401,
+            r#"{"message":"{bearer} is no good","type":"{bearer}"}"#,
+        ),
+        (
+            200,
+            r#"{"data":null,"errors":[{"message":"{bearer} is no good"}]}"#,
+        ),
+    ] {
+        let inbox = Script::new(&[(status, body)]).await;
+        let error = client(&courier, &inbox.url)
+            .mark_read("user-1", "1-a")
+            .await
+            .unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("Bearer [the token] is no good"), "{text}");
+        let bearer = header(&inbox.requests()[0], "authorization")
+            .unwrap()
+            .to_owned();
+        let token = bearer.strip_prefix("Bearer ").unwrap();
+        assert!(courier.verify(token).is_ok() && !text.contains(token));
     }
 }
 
