@@ -323,6 +323,11 @@ fn sentences_that_help() {
         let finding = findings.find(|finding| finding.code == Code::UnknownScope);
         assert!(finding.unwrap().message.contains(said), "{finding:?}");
     }
+    // The whole id and not the beginning of one.
+    for user in ["user-", "user-11", ""] {
+        let report = inspection().user(user).of(&token(&json!({})));
+        assert!(report.has(Code::WrongUser), "{user}");
+    }
     let report = inspection().user("USER-1").of(&token(&json!({})));
     assert!(report.findings[0].message.contains("upper and lower case"));
     let odd = format!("user_id:{} inbox:read:messages", "x".repeat(300));
