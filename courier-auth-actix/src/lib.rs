@@ -132,6 +132,7 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `emulator` | the module `emulator`: Courier's API in the process of your tests, with faults to order | no |
+//! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
 //!
 //! [Courier Inbox]: https://www.courier.com/docs/platform/inbox/inbox-overview
 //! [actix-web]: https://docs.rs/actix-web
@@ -155,9 +156,14 @@ mod reply;
 pub use auth::CourierAuth;
 #[cfg(feature = "emulator")]
 pub use courier_auth_core::emulator;
+#[doc(inline)]
+pub use courier_auth_core::inspect;
+#[cfg(feature = "hmac")]
+#[expect(deprecated, reason = "deprecated for those who use it")]
+pub use courier_auth_core::user_signature;
 pub use courier_auth_core::{
-    CourierClient, CourierClientBuilder, Error, ErrorKind, Region, Scope, Status, Token, TokenId,
-    TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
+    CourierClient, CourierClientBuilder, Error, ErrorKind, Probe, Region, Scope, Status, Token,
+    TokenId, TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
 };
 pub use error::CourierTokenError;
 pub use extract::CourierToken;

@@ -76,6 +76,8 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `emulator` | an emulator of Courier's API for tests and offline development | no |
+//! | `cli` | the program `courier-token`: `cargo install courier-auth-core --features cli` | no |
+//! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -93,17 +95,23 @@ mod error;
 // Their examples use the emulator.
 #[cfg(any(not(doctest), feature = "emulator"))]
 pub mod guides;
+pub mod inspect;
 mod provider;
 mod request;
 mod retry;
 mod scope;
+#[cfg(feature = "hmac")]
+mod signature;
 mod token;
 
 pub use cache::Status;
-pub use client::{CourierClient, CourierClientBuilder, Region};
+pub use client::{CourierClient, CourierClientBuilder, Probe, Region};
 pub use endpoint::{Call, Endpoint, Reply};
 pub use error::{Error, ErrorKind};
 pub use provider::{TokenProvider, TokenProviderBuilder};
 pub use request::{TokenRequest, UserId};
 pub use scope::Scope;
+#[cfg(feature = "hmac")]
+#[expect(deprecated, reason = "deprecated for those who use it")]
+pub use signature::user_signature;
 pub use token::{Token, TokenId};

@@ -109,7 +109,14 @@ impl TokenProvider {
 
     /// Where the workspace lives.
     pub fn region(&self) -> Region {
-        self.0.region
+        self.0.client.region()
+    }
+
+    /// The client that the provider asks Courier with, for the calls that are not about handing out
+    /// tokens, such as [`CourierClient::mark_read`]. It shares the provider's API key and nothing of
+    /// its cache.
+    pub fn client(&self) -> &CourierClient {
+        &self.0.client
     }
 
     async fn get(&self, request: &TokenRequest, wish: Wish) -> Result<Token, Error> {
@@ -121,7 +128,7 @@ impl TokenProvider {
 impl fmt::Debug for TokenProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenProvider")
-            .field("region", &self.0.region)
+            .field("region", &self.region())
             .field("defaults", &self.0.defaults)
             .finish_non_exhaustive()
     }
@@ -169,6 +176,13 @@ impl TokenProviderBuilder {
     /// region's.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.client = self.client.base_url(url);
+        self
+    }
+
+    /// Another address of Courier's inbox API, with its path, for [`CourierClient::mark_read`] and
+    /// nothing else. Default: the region's, or none if the base URL is not Courier's.
+    pub fn inbox_url(mut self, url: impl Into<String>) -> Self {
+        self.client = self.client.inbox_url(url);
         self
     }
 
@@ -241,7 +255,7 @@ impl TokenProviderBuilder {
         let client = self.client.build()?;
         let runtime = self.runtime.or_else(|| Handle::try_current().ok());
         Ok(TokenProvider(Arc::new(Inner {
-            region: client.region(),
+            client: client.clone(),
             defaults,
             cache: TokenCache::new(Arc::new(client), self.max_users, runtime, Clock::default()),
         })))
@@ -251,7 +265,7 @@ impl TokenProviderBuilder {
 struct Inner {
     cache: TokenCache,
     defaults: Defaults,
-    region: Region,
+    client: CourierClient,
 }
 
 const DEFAULT_MAX_USERS: usize = 10_000;

@@ -131,8 +131,10 @@ async fn drive(record: &Record, fault: Option<Fault>) -> Vec<String> {
     let builder = TokenProvider::builder(KEY).base_url(courier.url());
     record.show(&builder);
     let provider = builder.build().unwrap();
+    // There is no inbox at this address, which is an error too.
     let client = CourierClient::builder(KEY)
         .base_url(courier.url())
+        .inbox_url(courier.url())
         .build()
         .unwrap();
     let endpoint = Endpoint::new(provider.clone());
@@ -150,6 +152,15 @@ async fn drive(record: &Record, fault: Option<Fault>) -> Vec<String> {
                 tokens.push(token.as_str().to_owned());
             }
             Err(error) => record.show_error(&error),
+        }
+    }
+    for outcome in [
+        client.mark_read("user-1", "1-a").await,
+        client.archive_request("1-a").await,
+        client.probe().await.map(|probe| record.show(&probe)),
+    ] {
+        if let Err(error) = outcome {
+            record.show_error(&error);
         }
     }
     for method in ["GET", "HEAD", "POST", "PUT"] {

@@ -238,6 +238,7 @@
 //! |---|---|---|
 //! | `axum` | `CourierAuthLayer::routes` and `CourierAuthLayer::route` | yes |
 //! | `emulator` | the module `emulator`: Courier's API in process, for tests | no |
+//! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
 //!
 //! [axum]: https://docs.rs/axum
 //! [tower]: https://docs.rs/tower
@@ -268,9 +269,14 @@ mod service;
 #[cfg(feature = "emulator")]
 #[doc(inline)]
 pub use courier_auth_core::emulator;
+#[doc(inline)]
+pub use courier_auth_core::inspect;
+#[cfg(feature = "hmac")]
+#[expect(deprecated, reason = "deprecated for those who use it")]
+pub use courier_auth_core::user_signature;
 pub use courier_auth_core::{
-    CourierClient, CourierClientBuilder, Error, ErrorKind, Region, Scope, Status, Token, TokenId,
-    TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
+    CourierClient, CourierClientBuilder, Error, ErrorKind, Probe, Region, Scope, Status, Token,
+    TokenId, TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
 };
 
 pub use self::{
