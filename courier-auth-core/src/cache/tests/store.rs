@@ -26,6 +26,8 @@ pub(crate) enum StoreMood {
     /// Does as it is told, later.
     Slow(Duration),
     Hang,
+    /// Takes its time with locks alone.
+    SlowLocks(Duration),
     /// Answers reads and refuses writes.
     Full,
     /// Answers reads with bytes that mean nothing.
@@ -115,6 +117,7 @@ impl Store {
         });
         match mood {
             StoreMood::Down => return Err(SharedCacheError::new("connection refused")),
+            StoreMood::SlowLocks(delay) if name == "lock" => tokio::time::sleep(delay).await,
             StoreMood::Slow(delay) => tokio::time::sleep(delay).await,
             StoreMood::Hang => std::future::pending().await,
             StoreMood::Full if name != "get" => {
