@@ -19,6 +19,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use redis::RedisError;
+
 use super::RedisCache;
 use crate::{ErrorKind, shared::SharedCache};
 
@@ -231,6 +233,12 @@ async fn what_a_server_quotes_is_not_repeated() {
     let shown = format!("{error}{error:?}{}", error.line());
     assert!(shown.contains("127.0.0.1"), "{shown}");
     assert!(!shown.contains(CANARY), "{shown}");
+
+    let detail = format!("with args beginning with:\r\n 'user' '{CANARY}'");
+    let quoting = RedisError::from((redis::ErrorKind::Client, "unknown command", detail));
+    let error = cache.links.source().describe(&quoting).to_string();
+    assert!(error.contains("'user' '[the password]'"), "{error}");
+    assert!(!error.contains(['\r', '\n']), "one line");
 }
 
 #[tokio::test]
