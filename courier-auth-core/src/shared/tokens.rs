@@ -4,7 +4,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::{try_join, try_join_all};
 use quick_cache::sync::Cache;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -22,6 +22,7 @@ use tracing::debug;
 
 use super::{
     SharedCache, SharedCacheError, SharedCacheStatus,
+    entry::{NewEntry, TokenEntry, Tombstone, milliseconds, to_json, whole_milliseconds},
     envelope::{Poison, open, seal},
     guard::Guard,
     keys::{Keyring, Rings},
@@ -289,45 +290,6 @@ struct Sealed {
     ring: Arc<Keyring>,
     name: String,
     value: Vec<u8>,
-}
-
-/// What is kept of a token. The rest follows from it and from the grant.
-#[derive(Deserialize)]
-struct TokenEntry {
-    token: SecretString,
-    /// When it was asked for, in milliseconds since the epoch, on the clock of the replica that
-    /// asked.
-    issued: u64,
-    /// How long it lived from then, on Courier's clock, in milliseconds.
-    life: u64,
-}
-
-/// A [`TokenEntry`] on its way into an envelope.
-#[derive(Serialize)]
-struct NewEntry<'a> {
-    token: &'a str,
-    issued: u64,
-    life: u64,
-}
-
-/// Says that a user was invalidated.
-#[derive(Deserialize, Serialize)]
-struct Tombstone {
-    /// Milliseconds since the epoch.
-    at: u64,
-}
-
-fn to_json(content: &impl Serialize) -> Result<Vec<u8>, SharedCacheError> {
-    serde_json::to_vec(content)
-        .map_err(|error| SharedCacheError::new("cannot be written").with_source(error))
-}
-
-fn milliseconds(time: SystemTime) -> u64 {
-    whole_milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-fn whole_milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 const WRITE_LIMIT: Duration = Duration::from_millis(250);

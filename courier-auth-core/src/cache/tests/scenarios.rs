@@ -9,7 +9,7 @@
 //! * `advance`: time passes; `sleep`: the laptop sleeps; `set_clock`: the wall clock is set wrong;
 //! * `courier`: what it does from now on;
 //! * `invalidate` with a user, `new_key`;
-//! * `store`, where there is one (`shared`): what it does from now on; `replica`: from now on
+//! * `store`, in `scenarios_shared.json`, where there is one: what it does from now on; `replica`: from now on
 //!   another replica is asked, one that has just started or (by its number) one of before.
 //!
 //! Tokens are numbered in the order in which Courier issued them. An outcome is the number of a
@@ -34,15 +34,15 @@ use crate::{
 async fn scenarios() {
     let scenarios: Vec<Scenario> = serde_json::from_str(include_str!("scenarios.json")).unwrap();
     assert!(scenarios.len() >= 60, "the table is there");
-    run_all(&scenarios).await;
+    run_all(&scenarios, Run::alone).await;
 }
 
-async fn run_all(scenarios: &[Scenario]) {
+async fn run_all(scenarios: &[Scenario], start: fn(Duration) -> Run) {
     let mut failures = Vec::new();
     for scenario in scenarios {
         // Jitter in the middle, the same on every run.
         fastrand::seed(scenario.seed.unwrap_or(7));
-        if let Err(problem) = scenario.run().await {
+        if let Err(problem) = scenario.run(start).await {
             failures.push(format!("{}: {problem}", scenario.name));
         }
     }
@@ -55,7 +55,7 @@ async fn scenarios_with_a_store() {
     let scenarios: Vec<Scenario> =
         serde_json::from_str(include_str!("scenarios_shared.json")).unwrap();
     assert!(scenarios.len() >= 15, "the table is there");
-    run_all(&scenarios).await;
+    run_all(&scenarios, Run::sharing).await;
 }
 
 /// Runs the steps of one scenario, with tokens of an hour.
@@ -66,10 +66,9 @@ pub(super) async fn run(steps: &str) {
         lifetime: None,
         seed: None,
         without_date: false,
-        shared: false,
         steps: serde_json::from_str(steps).unwrap(),
     };
-    assert_eq!(scenario.run().await, Ok(()));
+    assert_eq!(scenario.run(Run::alone).await, Ok(()));
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,9 +82,6 @@ struct Scenario {
     seed: Option<u64>,
     #[serde(default)]
     without_date: bool,
-    /// Whether there is a store.
-    #[serde(default)]
-    shared: bool,
     steps: Vec<Step>,
 }
 
@@ -160,28 +156,9 @@ enum StoreDoes {
 type Caller = JoinHandle<(Result<Token, Error>, Duration)>;
 
 impl Scenario {
-    async fn run(&self) -> Result<(), String> {
+    async fn run(&self, start: fn(Duration) -> Run) -> Result<(), String> {
         let lifetime = self.lifetime.unwrap_or(Span(Duration::from_secs(3600)));
-        #[cfg(feature = "shared-cache")]
-        let (sharing, store) = World::with_store(lifetime.0);
-        #[cfg(feature = "shared-cache")]
-        let world = match self.shared {
-            true => sharing,
-            false => World::new(lifetime.0, 1000),
-        };
-        #[cfg(not(feature = "shared-cache"))]
-        let world = World::new(lifetime.0, 1000);
-        let mut run = Run {
-            world,
-            #[cfg(feature = "shared-cache")]
-            store,
-            #[cfg(feature = "shared-cache")]
-            others: BTreeMap::new(),
-            #[cfg(feature = "shared-cache")]
-            asked: 1,
-            tokens: BTreeMap::new(),
-            callers: BTreeMap::new(),
-        };
+        let mut run = start(lifetime.0);
         if self.without_date {
             run.world.courier.send_no_date();
         }
@@ -224,6 +201,30 @@ struct Run {
 }
 
 impl Run {
+    fn alone(lifetime: Duration) -> Self {
+        Self {
+            world: World::new(lifetime, 1000),
+            #[cfg(feature = "shared-cache")]
+            store: Store::new(),
+            #[cfg(feature = "shared-cache")]
+            others: BTreeMap::new(),
+            #[cfg(feature = "shared-cache")]
+            asked: 1,
+            tokens: BTreeMap::new(),
+            callers: BTreeMap::new(),
+        }
+    }
+
+    #[cfg(feature = "shared-cache")]
+    fn sharing(lifetime: Duration) -> Self {
+        let (world, store) = World::with_store(lifetime);
+        Self {
+            world,
+            store,
+            ..Self::alone(lifetime)
+        }
+    }
+
     async fn step(&mut self, step: &Step) -> Result<(), String> {
         if let Some(does) = &step.courier {
             self.world.courier.set_mood(does.mood());

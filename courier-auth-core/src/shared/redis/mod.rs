@@ -1,11 +1,12 @@
 mod link;
+mod source;
 
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo};
 
-use self::link::{Links, Source};
+use self::{link::Links, source::Source};
 use super::{SharedCache, SharedCacheError};
 use crate::error::{Error, ErrorKind};
 
