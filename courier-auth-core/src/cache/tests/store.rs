@@ -220,6 +220,32 @@ fn shared_tokens(
     ))
 }
 
+/// A cache that shares, on this runtime or on that of its first caller.
+pub(super) fn sharing_cache(
+    clock: &Arc<ManualClock>,
+    courier: &Courier,
+    store: &Store,
+    runtime: Option<Handle>,
+) -> TokenCache {
+    let peers = shared_tokens(store, rings(KEY), Duration::from_secs(3600), clock);
+    cache(clock, courier, peers, runtime)
+}
+
+fn cache(
+    clock: &Arc<ManualClock>,
+    courier: &Courier,
+    peers: Arc<SharedTokens>,
+    runtime: Option<Handle>,
+) -> TokenCache {
+    TokenCache::new(
+        Arc::new(courier.clone()),
+        Some(peers),
+        1000,
+        runtime,
+        Clock::Manual(Arc::clone(clock)),
+    )
+}
+
 pub(crate) fn rings(api_key: &str) -> Rings {
     Rings::new(&api_key.into(), None, &[])
 }
@@ -263,13 +289,8 @@ impl World {
         lifetime: Duration,
     ) -> Self {
         let peers = shared_tokens(store, rings, lifetime, &clock);
-        let cache = TokenCache::new(
-            Arc::new(courier.clone()),
-            Some(peers),
-            1000,
-            Handle::try_current().ok(),
-            Clock::Manual(Arc::clone(&clock)),
-        );
+        let runtime = Handle::try_current().ok();
+        let cache = cache(&clock, &courier, peers, runtime);
         Self {
             clock,
             courier,

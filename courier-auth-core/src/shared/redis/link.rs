@@ -35,12 +35,12 @@ impl Links {
         &self.source
     }
 
-    /// Runs a command, once more on a new connection if the one in use turns out to be closed: all
+    /// Runs a command, once more on a new connection if the one in use turns out to be no good: all
     /// commands may be repeated.
     pub(super) async fn run(&self, command: &Cmd) -> RedisResult<Value> {
         let (link, is_new) = self.link();
         match self.run_on(&link, command).await {
-            Err(error) if error.is_unrecoverable_error() && !is_new => {
+            Err(_) if !is_new && !self.is_current(&link) => {
                 self.run_on(&self.link().0, command).await
             }
             outcome => outcome,
@@ -94,6 +94,11 @@ impl Links {
     /// Has the next command connect anew, unless another has seen to that.
     fn drop_link(&self, link: &Arc<Link>) {
         self.lock().take_if(|here| Arc::ptr_eq(here, link));
+    }
+
+    fn is_current(&self, link: &Arc<Link>) -> bool {
+        let current = self.lock();
+        current.as_ref().is_some_and(|here| Arc::ptr_eq(here, link))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
