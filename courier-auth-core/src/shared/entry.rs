@@ -11,7 +11,7 @@ use super::SharedCacheError;
 #[derive(Deserialize)]
 pub(super) struct TokenEntry {
     pub(super) token: SecretString,
-    /// When it was asked for, in milliseconds since the epoch, on the clock of the replica that
+    /// When it was asked for, in microseconds since the epoch, on the clock of the replica that
     /// asked.
     pub(super) issued: u64,
     /// How long it lived from then, on Courier's clock, in milliseconds.
@@ -29,7 +29,7 @@ pub(super) struct NewEntry<'a> {
 /// Says that a user was invalidated.
 #[derive(Deserialize, Serialize)]
 pub(super) struct Tombstone {
-    /// Milliseconds since the epoch.
+    /// When, in microseconds since the epoch: the user may sign in again within the millisecond.
     pub(super) at: u64,
 }
 
@@ -38,10 +38,39 @@ pub(super) fn to_json(content: &impl Serialize) -> Result<Vec<u8>, SharedCacheEr
         .map_err(|error| SharedCacheError::new("cannot be written").with_source(error))
 }
 
-pub(super) fn milliseconds(time: SystemTime) -> u64 {
-    whole_milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+pub(super) fn since_epoch(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-pub(super) fn whole_milliseconds(time: Duration) -> u64 {
+pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    /// Replicas of two versions read each other's entries while a deploy is under way.
+    #[test]
+    fn the_content_stays() {
+        let text = r#"{"token":"a.b.c","issued":1800000000000000,"life":3600000}"#;
+        let new = NewEntry {
+            token: "a.b.c",
+            issued: since_epoch(UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
+            life: milliseconds(Duration::from_secs(3600)),
+        };
+        assert_eq!(to_json(&new).unwrap(), text.as_bytes());
+        let read: TokenEntry = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (read.token.expose_secret(), read.issued, read.life),
+            (new.token, new.issued, new.life)
+        );
+        let tombstone = Tombstone { at: 7 };
+        assert_eq!(to_json(&tombstone).unwrap(), br#"{"at":7}"#);
+    }
 }

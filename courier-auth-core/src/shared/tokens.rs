@@ -22,7 +22,7 @@ use tracing::debug;
 
 use super::{
     SharedCache, SharedCacheError, SharedCacheStatus,
-    entry::{NewEntry, TokenEntry, Tombstone, milliseconds, to_json, whole_milliseconds},
+    entry::{NewEntry, TokenEntry, Tombstone, milliseconds, since_epoch, to_json},
     envelope::{Poison, open, seal},
     guard::Guard,
     keys::{Keyring, Rings},
@@ -47,7 +47,7 @@ pub(crate) struct SharedTokens {
     clock: Clock,
     /// The longest lifetime that was ever asked for, in seconds: tombstones last as long.
     longest: AtomicU64,
-    /// When users were invalidated here, in milliseconds since the epoch: true at once, and when
+    /// When users were invalidated here, in microseconds since the epoch: true at once, and when
     /// the store has not heard of it.
     invalidated: Cache<UserId, u64>,
     writes: Arc<Semaphore>,
@@ -133,7 +133,7 @@ impl SharedTokens {
             return None;
         }
         let now = self.clock.now();
-        let issued = UNIX_EPOCH.checked_add(Duration::from_millis(entry.issued))?;
+        let issued = UNIX_EPOCH.checked_add(Duration::from_micros(entry.issued))?;
         if issued > now.wall + FUTURE {
             self.guard.poisoned(Poison(
                 "it was issued in the future: a replica's clock is wrong",
@@ -231,8 +231,8 @@ impl Peers for SharedTokens {
         };
         let entry = NewEntry {
             token: token.as_str(),
-            issued: milliseconds(sent.wall),
-            life: whole_milliseconds(token.remaining(sent)),
+            issued: since_epoch(sent.wall),
+            life: milliseconds(token.remaining(sent)),
         };
         let ring = Arc::clone(&self.rings().current);
         let name = ring.token_name(&self.base_url, grant);
@@ -244,7 +244,7 @@ impl Peers for SharedTokens {
     }
 
     fn forget(&self, user: UserId, runtime: Option<&Handle>) {
-        let at = milliseconds(self.clock.now().wall);
+        let at = since_epoch(self.clock.now().wall);
         self.invalidated.insert(user.clone(), at);
         let (Some(runtime), Some(permit)) = (runtime, self.permit()) else {
             return;
