@@ -78,6 +78,9 @@
 //! | `emulator` | an emulator of Courier's API for tests and offline development | no |
 //! | `cli` | the program `courier-token`: `cargo install courier-auth-core --features cli` | no |
 //! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
+//! | `shared-cache` | `SharedCache`: one cache for many replicas, in a store of your own | no |
+//! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
+//! | `redis-cluster` | the same on a cluster | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -100,6 +103,8 @@ mod provider;
 mod request;
 mod retry;
 mod scope;
+#[cfg(feature = "shared-cache")]
+mod shared;
 #[cfg(feature = "hmac")]
 mod signature;
 mod token;
@@ -111,6 +116,10 @@ pub use error::{Error, ErrorKind};
 pub use provider::{TokenProvider, TokenProviderBuilder};
 pub use request::{TokenRequest, UserId};
 pub use scope::Scope;
+#[cfg(feature = "redis")]
+pub use shared::RedisCache;
+#[cfg(feature = "shared-cache")]
+pub use shared::{SharedCache, SharedCacheError, SharedCacheStatus};
 #[cfg(feature = "hmac")]
 #[expect(deprecated, reason = "deprecated for those who use it")]
 pub use signature::user_signature;

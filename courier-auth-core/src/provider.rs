@@ -1,3 +1,6 @@
+#[cfg(feature = "shared-cache")]
+mod shared;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
@@ -88,12 +91,14 @@ impl TokenProvider {
     /// Forgets a user's tokens, on sign-out for example.
     ///
     /// It revokes nothing: Courier has no way to, and a token that a browser has works until it
-    /// expires.
+    /// expires. Tokens in a shared cache that were issued before are no longer taken from it; a
+    /// replica that has one already may hand it out until it ages.
     pub fn invalidate(&self, user_id: impl AsRef<str>) {
         self.0.cache.invalidate(user_id.as_ref());
     }
 
-    /// Uses another API key from now on. Cached tokens stay.
+    /// Uses another API key from now on. Cached tokens stay, those in a shared cache as well: it is
+    /// read with both keys and written with the new one.
     ///
     /// # Errors
     ///
@@ -143,6 +148,8 @@ pub struct TokenProviderBuilder {
     lifetime: Option<Duration>,
     max_users: usize,
     runtime: Option<Handle>,
+    #[cfg(feature = "shared-cache")]
+    shared: shared::SharedSettings,
 }
 
 impl TokenProviderBuilder {
@@ -163,6 +170,8 @@ impl TokenProviderBuilder {
             lifetime: None,
             max_users: DEFAULT_MAX_USERS,
             runtime: None,
+            #[cfg(feature = "shared-cache")]
+            shared: shared::SharedSettings::default(),
         }
     }
 
@@ -252,12 +261,19 @@ impl TokenProviderBuilder {
             scopes: self.scopes.unwrap_or(Ok(fallback.scopes))?,
             lifetime: check_lifetime(self.lifetime.unwrap_or(fallback.lifetime))?,
         };
+        #[cfg(feature = "shared-cache")]
+        let rings = self.shared.rings(self.client.api_key())?;
         let client = self.client.build()?;
         let runtime = self.runtime.or_else(|| Handle::try_current().ok());
+        let clock = Clock::default();
+        #[cfg(feature = "shared-cache")]
+        let peers = self.shared.peers(rings, &client, defaults.lifetime, &clock);
+        #[cfg(not(feature = "shared-cache"))]
+        let peers = None;
         Ok(TokenProvider(Arc::new(Inner {
             client: client.clone(),
             defaults,
-            cache: TokenCache::new(Arc::new(client), self.max_users, runtime, Clock::default()),
+            cache: TokenCache::new(Arc::new(client), peers, self.max_users, runtime, clock),
         })))
     }
 }

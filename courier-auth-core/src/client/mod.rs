@@ -30,6 +30,8 @@ use crate::{
     token::{Issued, Token},
 };
 
+#[cfg(feature = "shared-cache")]
+pub(crate) use self::api_key::check_api_key;
 pub use self::{builder::CourierClientBuilder, probe::Probe, region::Region};
 
 /// Courier's HTTP API, one method per call, without a cache.
