@@ -249,6 +249,7 @@ impl Pilot {
                 debug!(user_id = %self.grant.user_id, "another replica had a token");
                 self.relieve(|_variant| {});
                 self.publish(Landing::Token(token));
+                self.shared.tidy(&self.grant.user_id, &self.slot);
                 return None;
             }
             Outcome::PutOff { error, yielded } => {
@@ -288,6 +289,7 @@ impl Pilot {
             Ok(token) => Landing::Token(token),
             Err(error) => Landing::Failed(error),
         });
+        self.shared.tidy(&self.grant.user_id, &self.slot);
         news
     }
 
