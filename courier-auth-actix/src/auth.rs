@@ -113,6 +113,16 @@ impl CourierAuth {
     /// as in [`web::resource`]: `/{tenant}/courier` is possible, and a malformed one (an open
     /// brace) makes actix-web panic when the app is built, before a request is served. Where
     /// `routes` configures a scope, the scope's path comes first.
+    ///
+    /// ```
+    /// # use courier_auth_actix::CourierAuth;
+    /// # fn example(courier: CourierAuth) {
+    /// use actix_web::App;
+    ///
+    /// // /api/inbox/token and /api/inbox/session.js
+    /// let app = App::new().configure(courier.prefix("/api/inbox").routes());
+    /// # }
+    /// ```
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         let prefix: String = prefix.into();
         let inner = prefix.trim_matches('/');
@@ -135,6 +145,16 @@ impl CourierAuth {
 
     /// The provider behind it, for [`invalidate`](TokenProvider::invalidate) on sign-out or
     /// [`status`](TokenProvider::status) on a health page.
+    ///
+    /// ```
+    /// # use courier_auth_actix::CourierAuth;
+    /// # use actix_web::{HttpResponse, web::Data};
+    /// async fn signed_out(courier: Data<CourierAuth>, user_id: String) -> HttpResponse {
+    ///     // After the app's own session is gone.
+    ///     courier.provider().invalidate(user_id);
+    ///     HttpResponse::NoContent().finish()
+    /// }
+    /// ```
     pub fn provider(&self) -> &TokenProvider {
         self.endpoint.provider()
     }

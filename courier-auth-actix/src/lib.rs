@@ -127,6 +127,17 @@
 //! # actix_web::rt::System::new().block_on(the_signed_in_user_gets_a_token()).unwrap();
 //! ```
 //!
+//! # Guides
+//!
+//! [Getting started](guides::getting_started) · [recipes](guides::recipes) ·
+//! [migrating](guides::migrating) · [browsers and phones](courier_auth_core::guides::clients) ·
+//! [scopes and lifetimes](courier_auth_core::guides::scopes) ·
+//! [refreshing](courier_auth_core::guides::refresh) ·
+//! [security](courier_auth_core::guides::security) ·
+//! [testing](courier_auth_core::guides::testing) ·
+//! [operating](courier_auth_core::guides::operating) ·
+//! [troubleshooting](courier_auth_core::guides::troubleshooting)
+//!
 //! # Features
 //!
 //! | feature | adds | default |

@@ -71,6 +71,13 @@
 //! away. The API key and tokens have no `Display`, are redacted in `Debug`, and appear in no error
 //! and no log. Redirects are not followed, and `http://` is refused except to loopback.
 //!
+//! # Guides
+//!
+//! [Browsers and phones](guides::clients) · [scopes and lifetimes](guides::scopes) ·
+//! [refreshing](guides::refresh) · [security](guides::security) · [testing](guides::testing) ·
+//! [operating](guides::operating) · [troubleshooting](guides::troubleshooting) ·
+//! [migrating](guides::migrating)
+//!
 //! # Features
 //!
 //! | feature | what it adds | default |

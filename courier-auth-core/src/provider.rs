@@ -35,7 +35,8 @@ pub struct TokenProvider(Arc<Inner>);
 
 impl TokenProvider {
     /// A provider that takes `COURIER_API_KEY` and, if set, `COURIER_BASE_URL` from the
-    /// environment, as Courier's own SDKs do.
+    /// environment, as Courier's own SDKs do. With other settings besides:
+    /// [`TokenProviderBuilder::from_env`].
     ///
     /// # Errors
     ///
@@ -67,6 +68,16 @@ impl TokenProvider {
     /// Compare [`Token::id`] to see which. A token that is fresh is not refreshed, so this may be
     /// called as often as a browser asks.
     ///
+    /// ```
+    /// # use courier_auth_core::{Error, Token, TokenProvider, TokenRequest};
+    /// # async fn example(provider: TokenProvider, held: Token) -> Result<(), Error> {
+    /// let next = provider.refresh(&TokenRequest::for_user("user-1"), &held.id()).await?;
+    /// if next.id() != held.id() {
+    ///     // Go on with `next`. Otherwise with `held`, and come back after `held.refresh_in()`.
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`token`](Self::token).
@@ -91,8 +102,9 @@ impl TokenProvider {
     /// Forgets a user's tokens, on sign-out for example.
     ///
     /// It revokes nothing: Courier has no way to, and a token that a browser has works until it
-    /// expires. Tokens in a shared cache that were issued before are no longer taken from it; a
-    /// replica that has one already may hand it out until it ages.
+    /// expires. End the app's own session first, or its page has the next token at once. Tokens in a
+    /// shared cache that were issued before are no longer taken from it; a replica that has one
+    /// already may hand it out until it ages.
     pub fn invalidate(&self, user_id: impl AsRef<str>) {
         self.0.cache.invalidate(user_id.as_ref());
     }
@@ -107,7 +119,18 @@ impl TokenProvider {
         self.0.cache.set_api_key(api_key.into())
     }
 
-    /// How the provider is doing, for a health page.
+    /// How the provider is doing, for a health page. Asks nobody and waits for nobody.
+    ///
+    /// ```
+    /// # use courier_auth_core::{Error, TokenProvider};
+    /// # fn example(provider: TokenProvider) {
+    /// let status = provider.status();
+    /// if status.api_key_refused {
+    ///     let error = status.last_error.as_ref().map(Error::to_string);
+    ///     eprintln!("a person must look at the API key: {}", error.unwrap_or_default());
+    /// }
+    /// # }
+    /// ```
     pub fn status(&self) -> Status {
         self.0.cache.status()
     }
@@ -140,6 +163,20 @@ impl fmt::Debug for TokenProvider {
 }
 
 /// Settings of a [`TokenProvider`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use courier_auth_core::{Region, Scope, TokenProviderBuilder};
+///
+/// # fn main() -> Result<(), courier_auth_core::Error> {
+/// let provider = TokenProviderBuilder::from_env()? // or `TokenProvider::builder(api_key)`
+///     .region(Region::Eu)
+///     .scopes(Scope::RECOMMENDED)
+///     .lifetime(Duration::from_secs(15 * 60))
+///     .max_users(50_000)
+///     .build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct TokenProviderBuilder {

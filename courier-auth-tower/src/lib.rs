@@ -232,6 +232,17 @@
 //! # }
 //! ```
 //!
+//! # Guides
+//!
+//! [Getting started](guides::getting_started) · [recipes](guides::recipes) ·
+//! [migrating](guides::migrating) · [browsers and phones](courier_auth_core::guides::clients) ·
+//! [scopes and lifetimes](courier_auth_core::guides::scopes) ·
+//! [refreshing](courier_auth_core::guides::refresh) ·
+//! [security](courier_auth_core::guides::security) ·
+//! [testing](courier_auth_core::guides::testing) ·
+//! [operating](courier_auth_core::guides::operating) ·
+//! [troubleshooting](courier_auth_core::guides::troubleshooting)
+//!
 //! # Features
 //!
 //! | feature | | default |
