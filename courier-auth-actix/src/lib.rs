@@ -132,6 +132,9 @@
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `emulator` | the module `emulator`: Courier's API in the process of your tests, with faults to order | no |
+//! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your own | no |
+//! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
+//! | `redis-cluster` | the same on a cluster | no |
 //!
 //! [Courier Inbox]: https://www.courier.com/docs/platform/inbox/inbox-overview
 //! [actix-web]: https://docs.rs/actix-web
@@ -145,12 +148,16 @@ mod identity;
 mod reply;
 
 pub use auth::CourierAuth;
+#[cfg(feature = "redis")]
+pub use courier_auth_core::RedisCache;
 #[cfg(feature = "emulator")]
 pub use courier_auth_core::emulator;
 pub use courier_auth_core::{
     CourierClient, CourierClientBuilder, Error, ErrorKind, Region, Scope, Status, Token, TokenId,
     TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
 };
+#[cfg(feature = "shared-cache")]
+pub use courier_auth_core::{SharedCache, SharedCacheError, SharedCacheStatus};
 pub use error::CourierTokenError;
 pub use extract::CourierToken;
 pub use identity::IntoIdentity;

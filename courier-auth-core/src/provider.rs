@@ -249,7 +249,8 @@ impl TokenProviderBuilder {
     /// Encrypts what is in the shared cache with this key (32 random bytes, the same in all
     /// replicas) rather than with one that follows from the API key. Default: the latter.
     ///
-    /// Then a change of the API key changes nothing in the shared cache. Do not use one key for
+    /// Then a change of the API key changes nothing in the shared cache. (To change from the one to
+    /// the other, name the API key with [`previous_api_key`](Self::previous_api_key) too.) Do not use one key for
     /// two workspaces or environments of Courier: they would share their users' tokens.
     #[cfg(feature = "shared-cache")]
     #[cfg_attr(docsrs, doc(cfg(feature = "shared-cache")))]

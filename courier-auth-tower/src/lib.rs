@@ -238,6 +238,9 @@
 //! |---|---|---|
 //! | `axum` | `CourierAuthLayer::routes` and `CourierAuthLayer::route` | yes |
 //! | `emulator` | the module `emulator`: Courier's API in process, for tests | no |
+//! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your own | no |
+//! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
+//! | `redis-cluster` | the same on a cluster | no |
 //!
 //! [axum]: https://docs.rs/axum
 //! [tower]: https://docs.rs/tower
@@ -257,6 +260,8 @@ mod reply;
 mod routes;
 mod service;
 
+#[cfg(feature = "redis")]
+pub use courier_auth_core::RedisCache;
 #[cfg(feature = "emulator")]
 #[doc(inline)]
 pub use courier_auth_core::emulator;
@@ -264,6 +269,8 @@ pub use courier_auth_core::{
     CourierClient, CourierClientBuilder, Error, ErrorKind, Region, Scope, Status, Token, TokenId,
     TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
 };
+#[cfg(feature = "shared-cache")]
+pub use courier_auth_core::{SharedCache, SharedCacheError, SharedCacheStatus};
 
 pub use self::{
     body::ResponseBody, error::CourierTokenRejection, extract::CourierToken,

@@ -21,22 +21,26 @@ impl Pilot {
         if !self.flight.admission().as_ref()?.is_for_a_look() {
             return None;
         }
-        if let Some(token) = self.find(peers).await {
-            return Some(Outcome::Found(token));
-        }
-        if self.mission.yields && peers.is_reachable(shared.clock.now().mono) {
+        let mut look = self.find(peers).await;
+        if self.mission.yields && matches!(look, Look::Nothing) {
             self.flight.promise(LOCK_LIMIT);
             match peers.lock(&self.grant).await {
-                Lock::Held(lock) => self.lock = Some(lock),
+                Lock::Held(lock) => {
+                    self.lock = Some(lock);
+                    // Whoever had the lock before may have written meanwhile.
+                    look = self.find(peers).await;
+                }
                 Lock::Taken => return Some(put_off(yielded(), true)),
                 Lock::Unknown => {}
             }
-            // Whoever had the lock before may have written meanwhile.
-            if self.lock.is_some()
-                && let Some(token) = self.find(peers).await
-            {
+        }
+        match look {
+            Look::Fresh(token) => {
+                peers.looked(true);
                 return Some(Outcome::Found(token));
             }
+            Look::Nothing => peers.looked(false),
+            Look::Unknown => {}
         }
         self.board().err().map(|error| put_off(error, false))
     }
@@ -57,14 +61,13 @@ impl Pilot {
 
     /// A token of another replica's that is fresh. One that is better than ours but about to age
     /// is kept as well, for the case that Courier has none.
-    async fn find(&self, peers: &Arc<dyn Peers>) -> Option<Token> {
+    async fn find(&self, peers: &Arc<dyn Peers>) -> Look {
         self.flight.promise(FIND_LIMIT);
-        let Found::Token(token) = peers.find(&self.grant, self.mission.avoid).await else {
-            return None;
-        };
-        let hit = self.keep(&token) == Some(Zone::Fresh);
-        peers.found(hit);
-        hit.then_some(token)
+        match peers.find(&self.grant, self.mission.avoid).await {
+            Found::Token(token) if self.keep(&token) == Some(Zone::Fresh) => Look::Fresh(token),
+            Found::Token(_) | Found::Nothing => Look::Nothing,
+            Found::Unknown => Look::Unknown,
+        }
     }
 
     /// Puts a token into the slot if it is better than the one that is there, and says in which
@@ -95,6 +98,15 @@ impl Pilot {
         *place = admission;
         Ok(())
     }
+}
+
+/// What looking led to.
+enum Look {
+    /// A token that spares the call. It is in the slot.
+    Fresh(Token),
+    Nothing,
+    /// The store knows nothing, or is not to be asked.
+    Unknown,
 }
 
 fn put_off(error: Error, yielded: bool) -> Outcome {

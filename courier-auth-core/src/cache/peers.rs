@@ -24,8 +24,8 @@ pub(crate) trait Peers: fmt::Debug + Send + Sync + 'static {
     /// [`FIND_LIMIT`].
     async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found;
 
-    /// Says whether what was found spared a call to Courier.
-    fn found(&self, hit: bool);
+    /// Counts a look: whether it spared a call to Courier.
+    fn looked(&self, hit: bool);
 
     /// Asks for the right to refresh. Within [`LOCK_LIMIT`].
     async fn lock(&self, grant: &Grant) -> Lock;

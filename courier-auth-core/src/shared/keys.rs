@@ -168,3 +168,86 @@ const KID_BYTES: usize = 4;
 const MAC_BYTES: usize = 16;
 /// Each costs two more reads per look-up. Keys are not changed more often within a token's life.
 const MAX_PREVIOUS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        client::default_grant,
+        request::{Defaults, TokenRequest},
+    };
+
+    const COURIER: &str = "https://api.courier.com";
+
+    #[expect(clippy::unwrap_used, reason = "tests")]
+    fn grant(user: &str) -> Grant {
+        let defaults: Defaults = default_grant().unwrap();
+        TokenRequest::for_user(user).grant(&defaults).unwrap()
+    }
+
+    /// A replica of another version must look in the same place, or a deploy asks Courier for every
+    /// user.
+    #[test]
+    fn names_stay() {
+        let ring = Keyring::of_api_key(&"pk_test".into());
+        let name = ring.token_name(COURIER, &grant("alice"));
+        assert_eq!(name, "1:{9OZDOQ.FErG3eyJTodIX312DTiBEw}:t");
+        assert_eq!(
+            Keyring::lock_name(&name),
+            "1:{9OZDOQ.FErG3eyJTodIX312DTiBEw}:l"
+        );
+        assert_eq!(
+            ring.tombstone_name(COURIER, "alice"),
+            "1:{9OZDOQ.19TjTcAAIZsq46KSYgtjAQ}:i"
+        );
+        let own = Keyring::of_bytes(&[7; 32]);
+        assert_eq!(
+            own.token_name(COURIER, &grant("alice")),
+            "1:{fb2rQQ.2i-udj8h8yu-9xvQsFya-g}:t"
+        );
+    }
+
+    #[test]
+    fn whatever_affects_the_grant_affects_the_name() {
+        let ring = Keyring::of_api_key(&"pk_test".into());
+        let other = Keyring::of_api_key(&"pk_other".into());
+        let alice = grant("alice");
+        let mut day = alice.clone();
+        day.lifetime = Duration::from_secs(86_400);
+        let names = [
+            ring.token_name(COURIER, &alice),
+            ring.token_name(COURIER, &grant("alic")),
+            ring.token_name(COURIER, &day),
+            ring.token_name("https://api.eu.courier.com", &alice),
+            other.token_name(COURIER, &alice),
+            ring.tombstone_name(COURIER, "alice"),
+            ring.tombstone_name(COURIER, "alic"),
+        ];
+        let different: std::collections::HashSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len());
+    }
+
+    #[test]
+    fn rings_keep_the_last_four_keys() {
+        let key = |number: u8| SecretString::from(format!("pk_{number}"));
+        let mut rings = Rings::new(&key(0), None, &[]);
+        for number in 1..10 {
+            rings = rings.with_api_key(&key(number));
+        }
+        let kept: Vec<_> = rings.all().map(|ring| ring.kid).collect();
+        let wanted: Vec<_> = (5..10)
+            .rev()
+            .map(|it| Keyring::of_api_key(&key(it)).kid)
+            .collect();
+        assert_eq!(kept, wanted);
+        // Back to one of before, which is then no longer one of before.
+        let back = rings.with_api_key(&key(8));
+        let kept: Vec<_> = back.all().map(|ring| ring.kid).collect();
+        assert_eq!(
+            kept,
+            [wanted[1], wanted[0], wanted[2], wanted[3], wanted[4]]
+        );
+    }
+}

@@ -187,14 +187,11 @@ impl Peers for SharedTokens {
             .max_by_key(|token| token.remaining(now));
         match best {
             Some(token) => Found::Token(token),
-            None => {
-                self.guard.looked(false);
-                Found::Nothing
-            }
+            None => Found::Nothing,
         }
     }
 
-    fn found(&self, hit: bool) {
+    fn looked(&self, hit: bool) {
         self.guard.looked(hit);
     }
 

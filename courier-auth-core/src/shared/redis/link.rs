@@ -78,6 +78,11 @@ impl Links {
         match &outcome {
             Err(error) if error.is_unrecoverable_error() => self.drop_link(link),
             Err(error) if error.is_timeout() => {}
+            // The primary has become a replica, and its name is that of another machine now.
+            Err(error) if error.code() == Some("READONLY") => {
+                attempt.answered = true;
+                self.drop_link(link);
+            }
             _ => attempt.answered = true,
         }
         outcome
@@ -158,11 +163,13 @@ enum Connection {
 
 impl Connection {
     async fn run(&mut self, command: &Cmd) -> RedisResult<Value> {
-        match self {
+        let value = match self {
             Self::Node(node) => node.req_packed_command(command).await,
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(cluster) => cluster.req_packed_command(command).await,
-        }
+        };
+        // An error of the server's comes as a value.
+        value?.extract_error()
     }
 }
 

@@ -198,3 +198,6 @@ const DEFAULT_PREFIX: &str = "courier-auth";
 /// Whoever held the lock longer than it lasts must not end that of the next.
 const DELETE_IF_OURS: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+#[cfg(test)]
+mod tests;
