@@ -246,6 +246,7 @@ impl Pilot {
         let mut outcome = match outcome {
             Outcome::Asked(outcome) => outcome,
             Outcome::Found(token) => {
+                debug!(user_id = %self.grant.user_id, "another replica had a token");
                 self.relieve(|_variant| {});
                 self.publish(Landing::Token(token));
                 return None;

@@ -75,7 +75,7 @@ impl Pilot {
     fn keep(&self, token: &Token) -> Option<Zone> {
         let now = self.shared.clock.now();
         let mut state = self.slot.lock();
-        // A slot that has left the map was invalidated: its users' tokens are not wanted.
+        // A slot that has left the map was invalidated: its user's tokens are not wanted.
         if state.detached {
             return None;
         }

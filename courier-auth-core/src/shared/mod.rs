@@ -1,9 +1,10 @@
 //! One cache for many replicas: what is kept in it, under which names, and how it is asked.
 //!
 //! `tokens` decides what is worth keeping and adopting; `keys` derives names and keys from the API
-//! key, `envelope` encrypts, `guard` sees to it that a store that is slow or down hurts nobody;
+//! key, `entry` is what is kept, `envelope` encrypts it, `guard` sees to it that a store that is slow or down hurts nobody;
 //! `redis` is the store that most people have.
 
+mod entry;
 mod envelope;
 mod error;
 mod guard;

@@ -4,7 +4,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::{try_join, try_join_all};
 use quick_cache::sync::Cache;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -22,6 +22,7 @@ use tracing::debug;
 
 use super::{
     SharedCache, SharedCacheError, SharedCacheStatus,
+    entry::{NewEntry, TokenEntry, Tombstone, milliseconds, since_epoch, to_json},
     envelope::{Poison, open, seal},
     guard::Guard,
     keys::{Keyring, Rings},
@@ -46,7 +47,7 @@ pub(crate) struct SharedTokens {
     clock: Clock,
     /// The longest lifetime that was ever asked for, in seconds: tombstones last as long.
     longest: AtomicU64,
-    /// When users were invalidated here, in milliseconds since the epoch: true at once, and when
+    /// When users were invalidated here, in microseconds since the epoch: true at once, and when
     /// the store has not heard of it.
     invalidated: Cache<UserId, u64>,
     writes: Arc<Semaphore>,
@@ -132,7 +133,7 @@ impl SharedTokens {
             return None;
         }
         let now = self.clock.now();
-        let issued = UNIX_EPOCH.checked_add(Duration::from_millis(entry.issued))?;
+        let issued = UNIX_EPOCH.checked_add(Duration::from_micros(entry.issued))?;
         if issued > now.wall + FUTURE {
             self.guard.poisoned(Poison(
                 "it was issued in the future: a replica's clock is wrong",
@@ -230,8 +231,8 @@ impl Peers for SharedTokens {
         };
         let entry = NewEntry {
             token: token.as_str(),
-            issued: milliseconds(sent.wall),
-            life: whole_milliseconds(token.remaining(sent)),
+            issued: since_epoch(sent.wall),
+            life: milliseconds(token.remaining(sent)),
         };
         let ring = Arc::clone(&self.rings().current);
         let name = ring.token_name(&self.base_url, grant);
@@ -243,7 +244,7 @@ impl Peers for SharedTokens {
     }
 
     fn forget(&self, user: UserId, runtime: Option<&Handle>) {
-        let at = milliseconds(self.clock.now().wall);
+        let at = since_epoch(self.clock.now().wall);
         self.invalidated.insert(user.clone(), at);
         let (Some(runtime), Some(permit)) = (runtime, self.permit()) else {
             return;
@@ -289,45 +290,6 @@ struct Sealed {
     ring: Arc<Keyring>,
     name: String,
     value: Vec<u8>,
-}
-
-/// What is kept of a token. The rest follows from it and from the grant.
-#[derive(Deserialize)]
-struct TokenEntry {
-    token: SecretString,
-    /// When it was asked for, in milliseconds since the epoch, on the clock of the replica that
-    /// asked.
-    issued: u64,
-    /// How long it lived from then, on Courier's clock, in milliseconds.
-    life: u64,
-}
-
-/// A [`TokenEntry`] on its way into an envelope.
-#[derive(Serialize)]
-struct NewEntry<'a> {
-    token: &'a str,
-    issued: u64,
-    life: u64,
-}
-
-/// Says that a user was invalidated.
-#[derive(Deserialize, Serialize)]
-struct Tombstone {
-    /// Milliseconds since the epoch.
-    at: u64,
-}
-
-fn to_json(content: &impl Serialize) -> Result<Vec<u8>, SharedCacheError> {
-    serde_json::to_vec(content)
-        .map_err(|error| SharedCacheError::new("cannot be written").with_source(error))
-}
-
-fn milliseconds(time: SystemTime) -> u64 {
-    whole_milliseconds(time.duration_since(UNIX_EPOCH).unwrap_or_default())
-}
-
-fn whole_milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 const WRITE_LIMIT: Duration = Duration::from_millis(250);

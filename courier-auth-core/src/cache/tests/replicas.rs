@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Mood, World, settle,
-    store::{KEY, rings},
+    store::{KEY, StoreMood, rings},
 };
 use crate::{
     cache::{Wish, clock::ManualClock},
@@ -113,14 +113,34 @@ async fn one_replica_refreshes_and_the_others_look_again() {
     assert_eq!(store.names(":l"), [""; 0], "the lock was given back");
 }
 
-/// A thousand users, ten replicas, a day: one call per user and period, whoever asks.
+/// Another replica may get its token and give the lock back between our look and our lock.
+#[tokio::test(start_paused = true)]
+async fn who_gets_the_lock_looks_again() {
+    let (first, store) = World::with_store(HOUR);
+    first.get("alice").await.unwrap();
+    settle().await;
+    let second = first.replica(&store);
+    second.get("alice").await.unwrap();
+    minutes(46).await;
+    store.set_mood(StoreMood::SlowLocks(Duration::from_millis(30)));
+    first.get("alice").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    second.get("alice").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(second.store_status().yielded, 0);
+    assert_eq!(first.courier.calls(), 2);
+    let new = first.get("alice").await.unwrap();
+    assert_eq!(second.get("alice").await.unwrap().id(), new.id());
+}
+
+/// Fifty users, ten replicas: one call per user and period, whoever asks.
 #[tokio::test(start_paused = true)]
 async fn replicas_together_ask_once_per_user_and_period() {
     let (first, store) = World::with_store(HOUR);
     let replicas: Vec<_> = (0..10).map(|_| first.replica(&store)).collect();
     let users: Vec<_> = (0..50).map(|user| format!("user-{user}")).collect();
-    // A browser comes every two minutes, to another replica each time.
-    let visits = 12 * 30;
+    // A browser comes every two minutes, to another replica each time, for four hours.
+    let visits = 4 * 30;
     for visit in 0..visits {
         for (at, user) in users.iter().enumerate() {
             let token = replicas[(visit + at) % 10].get(user).await.unwrap();

@@ -26,6 +26,8 @@ pub(crate) enum StoreMood {
     /// Does as it is told, later.
     Slow(Duration),
     Hang,
+    /// Takes its time with locks alone.
+    SlowLocks(Duration),
     /// Answers reads and refuses writes.
     Full,
     /// Answers reads with bytes that mean nothing.
@@ -115,6 +117,7 @@ impl Store {
         });
         match mood {
             StoreMood::Down => return Err(SharedCacheError::new("connection refused")),
+            StoreMood::SlowLocks(delay) if name == "lock" => tokio::time::sleep(delay).await,
             StoreMood::Slow(delay) => tokio::time::sleep(delay).await,
             StoreMood::Hang => std::future::pending().await,
             StoreMood::Full if name != "get" => {
@@ -217,6 +220,32 @@ fn shared_tokens(
     ))
 }
 
+/// A cache that shares, on this runtime or on that of its first caller.
+pub(super) fn sharing_cache(
+    clock: &Arc<ManualClock>,
+    courier: &Courier,
+    store: &Store,
+    runtime: Option<Handle>,
+) -> TokenCache {
+    let peers = shared_tokens(store, rings(KEY), Duration::from_secs(3600), clock);
+    cache(clock, courier, peers, runtime)
+}
+
+fn cache(
+    clock: &Arc<ManualClock>,
+    courier: &Courier,
+    peers: Arc<SharedTokens>,
+    runtime: Option<Handle>,
+) -> TokenCache {
+    TokenCache::new(
+        Arc::new(courier.clone()),
+        Some(peers),
+        1000,
+        runtime,
+        Clock::Manual(Arc::clone(clock)),
+    )
+}
+
 pub(crate) fn rings(api_key: &str) -> Rings {
     Rings::new(&api_key.into(), None, &[])
 }
@@ -260,13 +289,8 @@ impl World {
         lifetime: Duration,
     ) -> Self {
         let peers = shared_tokens(store, rings, lifetime, &clock);
-        let cache = TokenCache::new(
-            Arc::new(courier.clone()),
-            Some(peers),
-            1000,
-            Handle::try_current().ok(),
-            Clock::Manual(Arc::clone(&clock)),
-        );
+        let runtime = Handle::try_current().ok();
+        let cache = cache(&clock, &courier, peers, runtime);
         Self {
             clock,
             courier,

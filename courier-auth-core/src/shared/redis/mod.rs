@@ -1,11 +1,12 @@
 mod link;
+mod source;
 
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo};
 
-use self::link::{Links, Source};
+use self::{link::Links, source::Source};
 use super::{SharedCache, SharedCacheError};
 use crate::error::{Error, ErrorKind};
 
@@ -23,7 +24,7 @@ use crate::error::{Error, ErrorKind};
 /// or not. One connection carries all commands: `GET`, `SET … PX`, `SET … NX PX`, `DEL` and a
 /// one-key `EVAL`, each on one key. It belongs to the Tokio runtime on which the provider asks
 /// Courier, and is made anew when it breaks, when nothing comes back over it, and when that runtime
-/// goes away. Redis 6.2 or Valkey 7.2 and later; any eviction policy will do.
+/// goes away. Any eviction policy will do.
 ///
 /// Give every provider a `RedisCache` of its own; two that use the same Redis and prefix share their
 /// tokens if, and only if, they have the same API key (or encryption key).

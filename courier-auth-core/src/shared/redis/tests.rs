@@ -19,6 +19,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use redis::RedisError;
+
 use super::RedisCache;
 use crate::{ErrorKind, shared::SharedCache};
 
@@ -33,6 +35,7 @@ enum Peer {
     /// Closes a connection at the next command.
     Closes,
     GreetsSlowly,
+    GreetsNobody,
     /// Answers whatever it does not know with its arguments, as some proxies do.
     Quotes,
     WrongType,
@@ -92,6 +95,7 @@ async fn serve(socket: TcpStream, peer: Arc<Mutex<Peer>>) {
         let answer = match now {
             Peer::FallsSilent if born != Peer::FallsSilent => continue,
             Peer::Closes if born != Peer::Closes => return,
+            Peer::GreetsNobody if born == Peer::GreetsNobody => continue,
             Peer::GreetsSlowly if greeting => {
                 sleep(Duration::from_millis(300)).await;
                 "+OK\r\n".into()
@@ -231,6 +235,12 @@ async fn what_a_server_quotes_is_not_repeated() {
     let shown = format!("{error}{error:?}{}", error.line());
     assert!(shown.contains("127.0.0.1"), "{shown}");
     assert!(!shown.contains(CANARY), "{shown}");
+
+    let detail = format!("with args beginning with:\r\n 'user' '{CANARY}'");
+    let quoting = RedisError::from((redis::ErrorKind::Client, "unknown command", detail));
+    let error = cache.links.source().describe(&quoting).to_string();
+    assert!(error.contains("'user' '[the password]'"), "{error}");
+    assert!(!error.contains(['\r', '\n']), "one line");
 }
 
 #[tokio::test]
@@ -297,6 +307,19 @@ async fn connecting_goes_on_when_callers_have_gone() {
     assert_eq!(fake.connections(), 1);
 }
 
+/// An attempt to connect that failed when nobody was waiting is no reason to fail the next command.
+#[tokio::test]
+async fn who_comes_after_a_failed_attempt_begins_another() {
+    let fake = Fake::start(Peer::GreetsNobody).await;
+    let cache = fake.cache();
+    assert!(!get_soon(&cache).await);
+    // Longer than connecting may take.
+    sleep(Duration::from_millis(3300)).await;
+    fake.set(Peer::Answers);
+    assert!(get_soon(&cache).await);
+    assert_eq!(fake.connections(), 2);
+}
+
 /// As under actix-web, whose workers have a runtime each.
 #[test]
 fn a_runtime_that_is_gone_takes_no_cache_with_it() {
@@ -345,16 +368,18 @@ async fn a_primary_that_has_become_a_replica_is_left() {
         .await
         .unwrap();
     fake.set(Peer::ReadOnly);
+    // Looks at once whether the name means another machine now.
     assert!(
         cache
             .set("key", b"x", Duration::from_secs(1))
             .await
             .is_err()
     );
+    assert_eq!(fake.connections(), 2);
     fake.set(Peer::Answers);
     cache
         .set("key", b"x", Duration::from_secs(1))
         .await
         .unwrap();
-    assert_eq!(fake.connections(), 2);
+    assert_eq!(fake.connections(), 3);
 }
