@@ -6,7 +6,7 @@ use actix_web::{
     dev::Payload,
     http::{
         StatusCode,
-        header::{CACHE_CONTROL, HeaderValue},
+        header::{CACHE_CONTROL, HeaderName, HeaderValue},
     },
     rt::time::timeout,
     web::Bytes,
@@ -17,8 +17,14 @@ use futures_util::{StreamExt, stream};
 pub(crate) fn to_response(reply: Reply) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status());
     let mut response = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
-    for header in reply.headers() {
-        response.insert_header(header);
+    for (name, value) in reply.fixed_headers() {
+        response.insert_header((
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        ));
+    }
+    for (name, value) in reply.own_headers() {
+        response.insert_header((HeaderName::from_static(name), value));
     }
     match reply.content_length() {
         None => response.body(body::None::new()),

@@ -113,8 +113,8 @@ impl TokenProvider {
     }
 
     async fn get(&self, request: &TokenRequest, wish: Wish) -> Result<Token, Error> {
-        let grant = request.grant(&self.0.defaults)?;
-        self.0.cache.get(&grant, wish).await
+        let wanted = request.wanted(&self.0.defaults)?;
+        self.0.cache.get(wanted, wish).await
     }
 }
 

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -12,11 +13,12 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     cache::{
-        clock::{Clock, Expiry, Moment},
-        policy::Windows,
+        clock::{Clock, Expiry, Moment, Tick},
+        policy::{Windows, Zone},
     },
     error::{Error, ErrorKind},
-    request::{Grant, UserId, is_space},
+    request::{Grant, UserId, Wanted, is_space, scope_string},
+    scope::Scopes,
 };
 
 /// A Courier JWT and what is known about it.
@@ -30,7 +32,7 @@ impl Token {
     /// The JWT itself, for the user's own browser or phone. Whoever has it acts as the user until
     /// it expires, and Courier cannot revoke it: do not log it, do not put it into a URL.
     pub fn as_str(&self) -> &str {
-        self.0.secret.expose_secret()
+        &self.0.secret.expose_secret()[..usize::from(self.0.length)]
     }
 
     /// A fingerprint that names this token without revealing it.
@@ -45,34 +47,101 @@ impl Token {
 
     /// The token's scopes as Courier writes them: one string, separated by spaces, that begins
     /// with the user.
-    pub fn scope(&self) -> &str {
-        &self.0.scope
+    pub fn scope(&self) -> Cow<'_, str> {
+        match self.unasked_scope() {
+            Some(scope) => Cow::Borrowed(scope),
+            None => Cow::Owned(scope_string(&self.0.user_id, &self.0.scopes)),
+        }
     }
 
     /// When the token ends on Courier's clock, to the second. For display: a clock of yours that
     /// is wrong makes this wrong, [`expires_in`](Self::expires_in) is not.
     pub fn expires_at(&self) -> SystemTime {
-        self.0.expires_at
+        UNIX_EPOCH + Duration::from_secs(self.expires_at_s())
     }
 
     /// How much of the token's life is left. Zero once it has expired.
     pub fn expires_in(&self) -> Duration {
-        self.remaining(self.0.clock.now())
+        self.remaining(self.now())
     }
 
     /// When its holder should ask for the next one: for a token of one hour 48 to 54 minutes after
     /// it was issued, drawn anew on each call so that browsers do not come back together.
     pub fn refresh_in(&self) -> Duration {
-        self.windows(0.0)
-            .refresh_in(self.expires_in(), fastrand::f64())
+        self.refresh_after(self.expires_in())
+    }
+
+    /// As [`refresh_in`](Self::refresh_in), when so much is left.
+    pub(crate) fn refresh_after(&self, remaining: Duration) -> Duration {
+        self.windows().refresh_in(remaining, fastrand::f64())
+    }
+
+    /// Seconds since the epoch.
+    pub(crate) fn expires_at_s(&self) -> u64 {
+        self.0.expires_at
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.0.clock.now()
     }
 
     pub(crate) fn remaining(&self, now: Moment) -> Duration {
         self.0.expiry.remaining(now)
     }
 
-    pub(crate) fn windows(&self, u: f64) -> Windows {
-        Windows::new(self.0.lifetime, u)
+    /// Whether nothing has to be done about it yet.
+    pub(crate) fn is_fresh(&self, now: Moment) -> bool {
+        self.remaining(now) > self.aging()
+    }
+
+    pub(crate) fn is_usable(&self, now: Moment) -> bool {
+        self.zone(now) != Zone::Expired
+    }
+
+    pub(crate) fn zone(&self, now: Moment) -> Zone {
+        self.windows().zone(self.remaining(now))
+    }
+
+    /// How long it will stay usable, a timer's resolution less.
+    pub(crate) fn usable_for(&self, now: Moment) -> Duration {
+        self.remaining(now)
+            .saturating_sub(self.windows().grace + TIMER_RESOLUTION)
+    }
+
+    /// How long ago Courier answered with it.
+    pub(crate) fn age(&self, now: Moment) -> Duration {
+        Tick::of(now.mono).since(self.0.since)
+    }
+
+    pub(crate) fn is_for(&self, wanted: Wanted<'_>) -> bool {
+        self.asked_lifetime() == wanted.lifetime && self.0.scopes.same(wanted.scopes)
+    }
+
+    /// The scopes that were asked for, without the user.
+    pub(crate) fn scopes(&self) -> &Scopes {
+        &self.0.scopes
+    }
+
+    /// The lifetime that was asked for.
+    pub(crate) fn asked_lifetime(&self) -> Duration {
+        Duration::from_secs(u64::from(self.0.asked_s))
+    }
+
+    /// What Courier wrote instead of the user and the scopes that were asked for.
+    pub(crate) fn unasked_scope(&self) -> Option<&str> {
+        let scope = &self.0.secret.expose_secret()[usize::from(self.0.length)..];
+        (!scope.is_empty()).then_some(scope)
+    }
+
+    fn windows(&self) -> Windows {
+        Windows {
+            aging: self.aging(),
+            ..Windows::new(millis(self.0.lifetime_ms), 0.0)
+        }
+    }
+
+    fn aging(&self) -> Duration {
+        millis(self.0.aging_ms)
     }
 
     /// Checks Courier's answer and measures how long the token lives.
@@ -100,15 +169,27 @@ impl Token {
                  clock and the requested lifetime",
             ));
         }
+        let id = TokenId::of(secret.expose_secret());
+        let (length, secret) = with_scope(
+            secret,
+            claims.scope.filter(|scope| *scope != grant.scope_string()),
+        )?;
+        let now = clock.now();
         Ok(Self(Arc::new(Inner {
-            id: TokenId::of(secret.expose_secret()),
+            expiry: Expiry::after(sent.seen_from(now), life),
+            since: Tick::of(now.mono),
+            expires_at: match claims.exp {
+                Some(exp) => whole_seconds(exp),
+                None => whole_seconds(since_epoch(sent.wall + life)),
+            },
             user_id: grant.user_id.clone(),
-            scope: claims.scope.unwrap_or_else(|| grant.scope_string()).into(),
-            expiry: Expiry::after(sent.seen_from(clock.now()), life),
-            expires_at: claims
-                .exp
-                .map_or(sent.wall + life, |exp| UNIX_EPOCH + whole_seconds(exp)),
-            lifetime,
+            scopes: grant.scopes.clone(),
+            asked_s: whole_u32(grant.lifetime.as_secs().into()),
+            lifetime_ms: whole_u32(lifetime.as_millis()),
+            // Rounded up: jitter moves a refresh earlier and never later.
+            aging_ms: whole_u32(Windows::new(lifetime, fastrand::f64()).aging.as_millis() + 1),
+            id,
+            length,
             clock,
             secret,
         })))
@@ -120,20 +201,30 @@ impl fmt::Debug for Token {
         f.debug_struct("Token")
             .field("id", &self.0.id)
             .field("user_id", &self.0.user_id)
-            .field("scope", &self.0.scope)
-            .field("expires_at", &self.0.expires_at)
+            .field("scope", &self.scope())
+            .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
     }
 }
 
+/// There is one for each cached user, so it is small: a test counts its bytes.
 struct Inner {
+    /// The JWT; behind it what Courier wrote as its scope, if that is not what was asked for.
     secret: SecretString,
-    id: TokenId,
     user_id: UserId,
-    scope: Box<str>,
+    scopes: Scopes,
     expiry: Expiry,
-    expires_at: SystemTime,
-    lifetime: Duration,
+    since: Tick,
+    /// Seconds since the epoch.
+    expires_at: u64,
+    asked_s: u32,
+    /// Up to 49 days. No window of a token is wider than that of a token of four hours.
+    lifetime_ms: u32,
+    /// Its share of jitter included.
+    aging_ms: u32,
+    /// Of the JWT.
+    length: u16,
+    id: TokenId,
     clock: Clock,
 }
 
@@ -268,14 +359,28 @@ impl Claims {
     }
 }
 
+/// The token's length, and the token with a scope behind it.
+fn with_scope(token: SecretString, scope: Option<String>) -> Result<(u16, SecretString), Error> {
+    let length = u16::try_from(token.expose_secret().len()).map_err(|_| too_long())?;
+    let both = match scope {
+        Some(scope) => {
+            // Of the right size: one that grows leaves parts of the token in freed memory.
+            let mut both = String::with_capacity(usize::from(length) + scope.len());
+            both += token.expose_secret();
+            both += &scope;
+            both.into()
+        }
+        None => token,
+    };
+    Ok((length, both))
+}
+
 fn check_shape(token: &str) -> Result<(), Error> {
     if token.is_empty() || matches!(token, "null" | "undefined") {
         return Err(bad_answer("Courier answered with an empty token"));
     }
     if token.len() > MAX_TOKEN_BYTES {
-        return Err(bad_answer(
-            "Courier answered with a token of more than 16 KiB, which no header carries",
-        ));
+        return Err(too_long());
     }
     // As in an `Authorization` header. Nothing that means something in HTML, where an app may put
     // it as it is.
@@ -301,6 +406,10 @@ fn check_user(scope: &str, wanted: &UserId) -> Result<(), Error> {
     ))
 }
 
+fn too_long() -> Error {
+    bad_answer("Courier answered with a token of more than 16 KiB, which no header carries")
+}
+
 fn bad_answer(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::BadAnswer, message)
 }
@@ -316,10 +425,22 @@ fn span(from: f64, to: f64) -> Duration {
     Duration::try_from_secs_f64(to - from).unwrap_or_default()
 }
 
-fn whole_seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds.floor()).unwrap_or_default()
+fn whole_seconds(seconds: f64) -> u64 {
+    Duration::try_from_secs_f64(seconds)
+        .unwrap_or_default()
+        .as_secs()
 }
 
+fn whole_u32(number: u128) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn millis(number: u32) -> Duration {
+    Duration::from_millis(number.into())
+}
+
+/// A timer may fire this late.
+const TIMER_RESOLUTION: Duration = Duration::from_millis(5);
 /// No real one has more than a few hundred bytes; servers refuse headers of this size.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// Far beyond any date, far below what overflows a `SystemTime`.

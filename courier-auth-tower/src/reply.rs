@@ -1,22 +1,33 @@
 use axum_core::{body::Body, response::Response};
 use courier_auth_core::Reply;
-use http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGTH};
 
 /// The endpoint's answer as a response.
 pub(crate) fn response(reply: Reply) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() =
-        StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    for (name, value) in reply.headers() {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            headers.append(name, value);
+    // For these and what the app's own layers add.
+    let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
+    for (name, value) in reply.fixed_headers() {
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    for (name, value) in reply.own_headers() {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.append(HeaderName::from_static(name), value);
         }
     }
-    // Said and not left to the server, which for HEAD sees an empty body.
-    if let Some(length) = reply.content_length() {
+    // Left to the server where it can see it, which for HEAD it cannot.
+    if let Some(length) = reply.content_length()
+        && length != reply.body().len()
+    {
         headers.insert(CONTENT_LENGTH, length.into());
     }
-    *response.body_mut() = Body::from(reply.into_body());
+    let status = StatusCode::from_u16(reply.status());
+    let mut response = Response::new(Body::from(reply.into_body()));
+    *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.headers_mut() = headers;
     response
 }
+
+const MOST_HEADERS: usize = 12;

@@ -1,4 +1,7 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::LazyLock,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 #[cfg(test)]
 use std::sync::{Arc, Mutex};
@@ -28,26 +31,60 @@ impl Moment {
     }
 }
 
-/// When something ends, on both clocks.
+/// When something ends, on both clocks. There is one for each cached user.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expiry {
-    wall: SystemTime,
-    mono: Instant,
+    /// Nanoseconds since the epoch, which fit until the year 2554.
+    wall: u64,
+    mono: Tick,
 }
 
 impl Expiry {
     /// The end of something that lasts for `life` from `start`.
     pub(crate) fn after(start: Moment, life: Duration) -> Self {
         Self {
-            wall: start.wall + life,
-            mono: start.mono + life,
+            wall: wall_nanos(start.wall).saturating_add(nanos(life)),
+            mono: Tick::of(start.mono + life),
         }
     }
 
     pub(crate) fn remaining(&self, now: Moment) -> Duration {
-        let wall = self.wall.duration_since(now.wall).unwrap_or_default();
-        wall.min(self.mono.saturating_duration_since(now.mono))
+        let wall = self.wall.saturating_sub(wall_nanos(now.wall));
+        Duration::from_nanos(wall).min(self.mono.since(Tick::of(now.mono)))
     }
+}
+
+/// An `Instant` in half its size: nanoseconds from the first one that was taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tick(i64);
+
+impl Tick {
+    pub(crate) fn of(instant: Instant) -> Self {
+        static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let first = *FIRST;
+        Self(match instant.checked_duration_since(first) {
+            Some(after) => nanos(after).cast_signed(),
+            None => -nanos(first.saturating_duration_since(instant)).cast_signed(),
+        })
+    }
+
+    /// How long ago the earlier one was; zero if it was not.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        let nanos = self.0.saturating_sub(earlier.0);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or_default())
+    }
+}
+
+fn wall_nanos(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, nanos)
+}
+
+/// Up to 292 years, which no lifetime comes near.
+fn nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(1_000_000_000);
+    seconds
+        .saturating_add(u64::from(duration.subsec_nanos()))
+        .min(i64::MAX as u64)
 }
 
 /// Where the time comes from: the system, or a test.

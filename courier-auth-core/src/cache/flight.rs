@@ -231,6 +231,7 @@ impl Pilot {
             Ok(token) => Landing::Token(token),
             Err(error) => Landing::Failed(error),
         });
+        self.shared.tidy(&self.grant.user_id, &self.slot);
     }
 
     fn publish(&mut self, landing: Landing) {

@@ -24,13 +24,13 @@ use self::{
     clock::{Clock, Moment},
     flight::{Flight, Landing, Pilot, Waited},
     policy::{Demand, Plan, Zone},
-    shared::{Home, Shared},
-    slot::{Entry, Slot, SlotState},
+    shared::{Home, Seat, Shared},
+    slot::{Slot, SlotState},
     upstream::{Upstream, Urgency, overloaded},
 };
 use crate::{
     error::{Error, ErrorKind},
-    request::Grant,
+    request::{Grant, Wanted},
     token::{Token, TokenId},
 };
 
@@ -53,7 +53,36 @@ impl TokenCache {
     }
 
     /// The cached token, or a new one.
-    pub(crate) async fn get(&self, grant: &Grant, wish: Wish) -> Result<Token, Error> {
+    pub(crate) async fn get<'a>(
+        &self,
+        wanted: impl Into<Wanted<'a>>,
+        wish: Wish,
+    ) -> Result<Token, Error> {
+        let wanted = wanted.into();
+        if let Some(token) = self.fresh(wanted, wish) {
+            return Ok(token);
+        }
+        // Boxed, so that the many futures which end above are small.
+        Box::pin(self.settle(wanted.into(), wish)).await
+    }
+
+    /// The short way for nearly all calls: a token that is fresh, for whoever has not had it
+    /// refused. No lock of a slot and no allocation.
+    fn fresh(&self, wanted: Wanted<'_>, wish: Wish) -> Option<Token> {
+        if matches!(wish, Wish::Other(_)) {
+            return None;
+        }
+        let seat = self.shared.seat(wanted.user_id)?;
+        let now = self.shared.clock.now();
+        match seat {
+            Seat::Token(token) => (token.is_for(wanted) && token.is_fresh(now)).then_some(token),
+            Seat::Slot(slot) => slot.lock().fresh(wanted, now),
+        }
+    }
+
+    /// The long way: through the user's slot, and maybe to Courier.
+    async fn settle(&self, grant: Grant, wish: Wish) -> Result<Token, Error> {
+        let grant = &grant;
         let mut start = None;
         let mut takeover = None;
         for _ in 0..MAX_ROUNDS {
@@ -173,7 +202,7 @@ impl TokenCache {
                 let replaces = held
                     .as_ref()
                     .filter(|_| demand == Demand::Other)
-                    .map(|held| held.token.id());
+                    .map(|held| held.id());
                 let pilot = match self.pilot(slot, grant, urgency, replaces, takeover, now) {
                     Ok(pilot) => pilot,
                     Err(error) => return Ok((Step::serve(held).map_err(|_| error)?, None)),
@@ -220,11 +249,14 @@ impl TokenCache {
 
     /// The cached token, if it can still be used: an error never takes its place.
     fn usable(&self, grant: &Grant) -> Option<Token> {
-        let slot = self.shared.known_slot(&grant.user_id)?;
-        let mut state = slot.lock();
-        let variant = state.known_variant(grant)?;
-        let held = variant.usable(self.shared.clock.now())?;
-        Some(held.token.clone())
+        let seat = self.shared.seat(&grant.user_id)?;
+        let now = self.shared.clock.now();
+        match seat {
+            Seat::Token(token) => {
+                (token.is_for(grant.into()) && token.is_usable(now)).then_some(token)
+            }
+            Seat::Slot(slot) => slot.lock().known_variant(grant)?.usable(now).cloned(),
+        }
     }
 }
 
@@ -249,8 +281,8 @@ enum Step {
 }
 
 impl Step {
-    fn serve(held: Option<Entry>) -> Result<Self, Error> {
-        held.map(|held| Self::Serve(held.token)).ok_or_else(gone)
+    fn serve(held: Option<Token>) -> Result<Self, Error> {
+        held.map(Self::Serve).ok_or_else(gone)
     }
 }
 
@@ -275,8 +307,8 @@ fn demand(
         .known_variant(grant)
         .and_then(|variant| variant.usable(now));
     let Some(age) = held
-        .filter(|held| held.token.id() == id)
-        .map(|held| held.age(now.mono))
+        .filter(|held| held.id() == id)
+        .map(|held| held.age(now))
     else {
         // Something else is cached than what the caller has: that is what it gets.
         return Demand::Any;

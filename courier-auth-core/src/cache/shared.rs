@@ -1,12 +1,14 @@
 use std::{
-    convert::Infallible,
     fmt,
     ops::Deref,
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
-use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, Lifecycle, UnitWeighter,
+    sync::{Cache, EntryAction, EntryResult},
+};
 use tokio::runtime::Handle;
 
 use super::{
@@ -18,11 +20,12 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     request::UserId,
+    token::Token,
 };
 
 /// What the tasks of a cache share with it.
 pub(crate) struct Shared {
-    slots: Cache<UserId, Arc<Slot>, UnitWeighter, DefaultHashBuilder, PinFlights>,
+    seats: Cache<UserId, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
     pub(super) gate: Gate,
     pub(super) upstream: Arc<dyn Upstream>,
     home: Mutex<Option<Arc<Home>>>,
@@ -51,7 +54,7 @@ impl Shared {
             })
         });
         Self {
-            slots: Cache::with(
+            seats: Cache::with(
                 max_users,
                 max_users as u64,
                 UnitWeighter,
@@ -69,7 +72,7 @@ impl Shared {
     pub(super) fn status(&self) -> Status {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         Status {
-            users: self.slots.len(),
+            users: self.seats.len(),
             calls_in_flight: self.gate.calls(),
             queued: self.gate.queued(),
             circuit_open: self.gate.is_open(),
@@ -80,39 +83,67 @@ impl Shared {
         }
     }
 
+    /// What is known of a user.
+    pub(super) fn seat(&self, user: &UserId) -> Option<Seat> {
+        self.seats.get(user)
+    }
+
     /// The slot of a user, made if there is none.
     pub(super) fn slot(&self, user: &UserId) -> Visit {
-        if let Some(slot) = self.known_slot(user) {
+        if let Some(Seat::Slot(slot)) = self.seat(user) {
             return Visit {
                 slot,
                 pinned: false,
             };
         }
-        let mut pinned = false;
-        let made = self.slots.get_or_insert_with(user, || {
-            let slot = Arc::new(Slot::default());
-            // From the start: in a map whose other slots are all pinned a new one would leave it
-            // again at once, and whoever made it would make it again for ever.
-            slot.pin();
-            pinned = true;
-            Ok::<_, Infallible>(slot)
-        });
-        match made {
-            Ok(slot) => Visit { slot, pinned },
-            Err(never) => match never {},
-        }
-    }
-
-    /// The slot of a user, if there is one.
-    pub(super) fn known_slot(&self, user: &UserId) -> Option<Arc<Slot>> {
-        self.slots.get(user)
+        let known = self
+            .seats
+            .entry(user, None, |_user, seat| EntryAction::Retain(seat.open()));
+        let slot = match known {
+            EntryResult::Retained(slot) => {
+                return Visit {
+                    slot,
+                    pinned: false,
+                };
+            }
+            EntryResult::Vacant(guard) => {
+                let slot = Arc::new(Slot::default());
+                // From the start: in a map whose other slots are all pinned a new one would leave
+                // it again at once, and whoever made it would make it again for ever.
+                slot.pin();
+                // It fails when the user is forgotten in this moment.
+                let _forgotten = guard.insert(Seat::Slot(Arc::clone(&slot)));
+                slot
+            }
+            // Nothing is removed or replaced above, and nothing limits how long it waits for
+            // another thread that makes the slot.
+            EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => {
+                unreachable!("a slot is kept or made")
+            }
+        };
+        Visit { slot, pinned: true }
     }
 
     /// Takes a user's slot out of the map.
     pub(super) fn forget(&self, user: &str) {
-        if let Some((_, slot)) = self.slots.remove(user) {
+        if let Some((_, Seat::Slot(slot))) = self.seats.remove(user) {
             slot.detach();
         }
+    }
+
+    /// Leaves the bare token in the place of a slot that has become no more than that.
+    pub(super) fn tidy(&self, user: &UserId, slot: &Arc<Slot>) {
+        // A user who has been forgotten meanwhile is not brought back: the guard of an entry that
+        // is not there is dropped.
+        self.seats.entry(user, None, |_user, seat| {
+            if let Seat::Slot(here) = seat
+                && Arc::ptr_eq(here, slot)
+                && let Some(token) = slot.detach_if_plain()
+            {
+                *seat = Seat::Token(token);
+            }
+            EntryAction::Retain(())
+        });
     }
 
     /// Where flights start: on the given runtime, or on that of the first caller.
@@ -164,7 +195,7 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
-            .field("users", &self.slots.len())
+            .field("users", &self.seats.len())
             .field("gate", &self.gate)
             .finish_non_exhaustive()
     }
@@ -179,6 +210,27 @@ pub(crate) struct Home {
 impl std::fmt::Debug for Home {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Home").finish_non_exhaustive()
+    }
+}
+
+/// What the map holds of a user.
+#[derive(Clone, Debug)]
+pub(super) enum Seat {
+    /// A token and nothing else to remember, as with nearly all users nearly all of the time: a
+    /// slot would take as much memory again, and time.
+    Token(Token),
+    Slot(Arc<Slot>),
+}
+
+impl Seat {
+    /// Its slot, made around the token if it is one.
+    fn open(&mut self) -> Arc<Slot> {
+        let slot = match self {
+            Self::Slot(slot) => return Arc::clone(slot),
+            Self::Token(token) => Arc::new(Slot::around(token.clone())),
+        };
+        *self = Self::Slot(Arc::clone(&slot));
+        slot
     }
 }
 
@@ -208,15 +260,20 @@ impl Drop for Visit {
 #[derive(Clone, Copy, Debug)]
 struct PinFlights;
 
-impl Lifecycle<UserId, Arc<Slot>> for PinFlights {
+impl Lifecycle<UserId, Seat> for PinFlights {
     type RequestState = ();
 
-    fn is_pinned(&self, _user: &UserId, slot: &Arc<Slot>) -> bool {
-        slot.is_pinned()
+    fn is_pinned(&self, _user: &UserId, seat: &Seat) -> bool {
+        match seat {
+            Seat::Token(_) => false,
+            Seat::Slot(slot) => slot.is_pinned(),
+        }
     }
 
-    fn on_evict(&self, _state: &mut (), _user: UserId, slot: Arc<Slot>) {
-        slot.detach();
+    fn on_evict(&self, _state: &mut (), _user: UserId, seat: Seat) {
+        if let Seat::Slot(slot) = seat {
+            slot.detach();
+        }
     }
 }
 

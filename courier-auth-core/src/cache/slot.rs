@@ -11,16 +11,16 @@ use tokio::time::Instant;
 use super::{
     clock::Moment,
     flight::Flight,
-    policy::{self, Windows, Zone},
+    policy::{self, Zone},
 };
 use crate::{
     error::{Error, ErrorKind},
-    request::Grant,
+    request::{Grant, Wanted},
     scope::Scopes,
     token::{Token, TokenId},
 };
 
-/// All that is known about one user.
+/// All that is known about one user of whom more is known than a token.
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     state: Mutex<SlotState>,
@@ -29,6 +29,18 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// Makes room for more than this token.
+    pub(crate) fn around(token: Token) -> Self {
+        let state = SlotState {
+            variants: vec![Variant::holding(token)],
+            ..SlotState::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            ..Self::default()
+        }
+    }
+
     /// Never held across `.await` or `spawn`, nor while the map of slots is touched.
     pub(crate) fn lock(&self) -> MutexGuard<'_, SlotState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -51,6 +63,14 @@ impl Slot {
     pub(crate) fn detach(&self) {
         self.lock().detached = true;
     }
+
+    /// As [`detach`](Self::detach), if nothing is in it but one token.
+    pub(crate) fn detach_if_plain(&self) -> Option<Token> {
+        let mut state = self.lock();
+        let token = state.plain()?.clone();
+        state.detached = true;
+        Some(token)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -63,27 +83,38 @@ pub(crate) struct SlotState {
 }
 
 impl SlotState {
+    /// The token, if it is fresh: what every plan comes to unless the caller wants another.
+    pub(crate) fn fresh(&mut self, wanted: Wanted<'_>, now: Moment) -> Option<Token> {
+        if self.detached {
+            return None;
+        }
+        let at = self.variants.iter().position(|one| one.is_for(wanted))?;
+        let token = self.variants[at].token.as_ref();
+        let token = token.filter(|token| token.is_fresh(now))?.clone();
+        self.asked_for(at);
+        Some(token)
+    }
+
     /// The variant of a grant, made if it is new.
     pub(crate) fn variant(&mut self, grant: &Grant, now: Moment) -> &mut Variant {
-        let last = match self.variants.iter().position(|known| known.is_for(grant)) {
-            Some(at) if at + 1 == self.variants.len() => at,
-            Some(at) => {
-                let variant = self.variants.remove(at);
-                self.variants.push(variant);
-                self.variants.len() - 1
-            }
+        let wanted = Wanted::from(grant);
+        match self.variants.iter().position(|known| known.is_for(wanted)) {
+            Some(at) => self.asked_for(at),
             None => {
                 self.make_room(now);
+                // Most users have one.
+                self.variants.reserve_exact(1);
                 self.variants.push(Variant::new(grant));
-                self.variants.len() - 1
             }
-        };
+        }
+        let last = self.variants.len() - 1;
         &mut self.variants[last]
     }
 
     /// The variant, if there is one and it has not been dropped meanwhile.
     pub(crate) fn known_variant(&mut self, grant: &Grant) -> Option<&mut Variant> {
-        self.variants.iter_mut().find(|known| known.is_for(grant))
+        let wanted = Wanted::from(grant);
+        self.variants.iter_mut().find(|known| known.is_for(wanted))
     }
 
     /// Whether a token of this age, which Courier is said to have refused, may be replaced now.
@@ -99,6 +130,26 @@ impl SlotState {
 
     pub(crate) fn note_replacement(&mut self, now: Instant) {
         self.replacements.push(now);
+    }
+
+    /// The token, if there is nothing else to remember.
+    fn plain(&self) -> Option<&Token> {
+        match &*self.variants {
+            [only]
+                if !self.detached
+                    && self.replacements.is_empty()
+                    && only.flight.is_none()
+                    && only.failure.is_none() =>
+            {
+                only.token.as_ref()
+            }
+            _ => None,
+        }
+    }
+
+    /// Puts the variant last.
+    fn asked_for(&mut self, at: usize) {
+        self.variants[at..].rotate_left(1);
     }
 
     /// Drops a variant when there are too many: scopes that differ in every request must not fill
@@ -129,7 +180,7 @@ impl SlotState {
 pub(crate) struct Variant {
     scopes: Scopes,
     lifetime: Duration,
-    entry: Option<Entry>,
+    token: Option<Token>,
     failure: Option<Failure>,
     pub(crate) flight: Option<Arc<Flight>>,
 }
@@ -139,26 +190,36 @@ impl Variant {
         Self {
             scopes: grant.scopes.clone(),
             lifetime: grant.lifetime,
-            entry: None,
+            token: None,
             failure: None,
             flight: None,
         }
     }
 
-    fn is_for(&self, grant: &Grant) -> bool {
-        self.lifetime == grant.lifetime && self.scopes.same(&grant.scopes)
+    fn holding(token: Token) -> Self {
+        Self {
+            scopes: token.scopes().clone(),
+            lifetime: token.asked_lifetime(),
+            token: Some(token),
+            failure: None,
+            flight: None,
+        }
+    }
+
+    fn is_for(&self, wanted: Wanted<'_>) -> bool {
+        self.lifetime == wanted.lifetime && self.scopes.same(wanted.scopes)
     }
 
     pub(crate) fn zone(&self, now: Moment) -> Zone {
-        match &self.entry {
-            Some(entry) => entry.zone(now),
+        match &self.token {
+            Some(token) => token.zone(now),
             None => Zone::Expired,
         }
     }
 
     /// The token that may be handed out, if there is one.
-    pub(crate) fn usable(&self, now: Moment) -> Option<&Entry> {
-        self.entry.as_ref().filter(|entry| entry.is_usable(now))
+    pub(crate) fn usable(&self, now: Moment) -> Option<&Token> {
+        self.token.as_ref().filter(|token| token.is_usable(now))
     }
 
     /// Takes this flight off the variant, if it is still there.
@@ -189,8 +250,8 @@ impl Variant {
         now: Moment,
     ) -> Result<(), Error> {
         if let Some(old) = self.usable(now) {
-            let replaces = replaced == Some(old.token.id()) && token.id() != old.token.id();
-            let least = old.token.remaining(now) + MEASURING_ERROR;
+            let replaces = replaced == Some(old.id()) && token.id() != old.id();
+            let least = old.remaining(now) + MEASURING_ERROR;
             if !replaces && token.remaining(now) <= least {
                 return Err(Error::new(
                     ErrorKind::BadAnswer,
@@ -199,11 +260,7 @@ impl Variant {
             }
         }
         self.failure = None;
-        self.entry = Some(Entry {
-            token: token.clone(),
-            windows: token.windows(fastrand::f64()),
-            since: now.mono,
-        });
+        self.token = Some(token.clone());
         Ok(())
     }
 
@@ -219,35 +276,6 @@ impl Variant {
     }
 }
 
-/// A token and where it stands.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) token: Token,
-    windows: Windows,
-    since: Instant,
-}
-
-impl Entry {
-    pub(crate) fn zone(&self, now: Moment) -> Zone {
-        self.windows.zone(self.token.remaining(now))
-    }
-
-    pub(crate) fn is_usable(&self, now: Moment) -> bool {
-        self.zone(now) != Zone::Expired
-    }
-
-    /// How long it will stay usable, a timer's resolution less.
-    pub(crate) fn usable_for(&self, now: Moment) -> Duration {
-        self.token
-            .remaining(now)
-            .saturating_sub(self.windows.grace + TIMER_RESOLUTION)
-    }
-
-    pub(crate) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.since)
-    }
-}
-
 /// Flights that failed since the last that did not.
 #[derive(Debug)]
 struct Failure {
@@ -258,8 +286,6 @@ struct Failure {
     error: Error,
 }
 
-/// A timer may fire this late.
-const TIMER_RESOLUTION: Duration = Duration::from_millis(5);
 /// Courier's clock is known to the second, in both measurements.
 const MEASURING_ERROR: Duration = Duration::from_secs(2);
 /// Scopes and lifetimes in use at once by one user. An app has one or two; one that embeds

@@ -1,3 +1,4 @@
+mod body;
 #[cfg(test)]
 mod fuzz;
 mod held;

@@ -1,15 +1,13 @@
-use std::{
-    borrow::Cow,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::Serialize;
 use tracing::error;
 
+use super::body::token_body;
 use crate::{
     client::Region,
     error::{Error, ErrorKind, chain},
-    token::Token,
+    token::{Token, TokenId},
 };
 
 /// The endpoint's answer, to be turned into a framework's response as it is.
@@ -17,7 +15,12 @@ use crate::{
 #[must_use]
 pub struct Reply {
     status: u16,
-    headers: Vec<(&'static str, Cow<'static, str>)>,
+    content_type: Option<&'static str>,
+    allow: Option<&'static str>,
+    etag: Option<Quoted>,
+    retry_after: Option<Seconds>,
+    /// What all answers of a kind have.
+    common: &'static [(&'static str, &'static str)],
     body: Cow<'static, str>,
     content_length: usize,
 }
@@ -38,7 +41,27 @@ impl Reply {
     /// Header names, in lower case, and values. `Content-Length` is not among them, see
     /// [`content_length`](Self::content_length).
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.headers.iter().map(|(name, value)| (*name, &**value))
+        let fixed = self.fixed_headers().map(|(name, value)| (name, &*value));
+        fixed.chain(self.own_headers())
+    }
+
+    /// Those of the [`headers`](Self::headers) whose values are known when the crate is compiled,
+    /// for frameworks that need not copy these.
+    pub fn fixed_headers(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+        let content_type = self.content_type.map(|value| ("content-type", value));
+        let allow = self.allow.map(|value| ("allow", value));
+        content_type
+            .into_iter()
+            .chain(allow)
+            .chain(self.common.iter().copied())
+    }
+
+    /// The rest of the [`headers`](Self::headers), at most two of them.
+    pub fn own_headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let etag = self.etag.as_ref().map(|tag| ("etag", tag.as_str()));
+        let retry_after = self.retry_after.as_ref();
+        let retry_after = retry_after.map(|seconds| ("retry-after", seconds.as_str()));
+        etag.into_iter().chain(retry_after)
     }
 
     /// The value of a header.
@@ -67,43 +90,16 @@ impl Reply {
 impl Reply {
     /// `refused`: the page says that Courier refused this very token, and there is no other yet.
     pub(super) fn token(token: &Token, region: Region, refused: bool) -> Self {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            token: &'a str,
-            user_id: &'a str,
-            scope: &'a str,
-            expires_in: u64,
-            refresh_in: u64,
-            expires_at: u64,
-            token_id: &'a str,
-            region: &'a str,
-        }
-        let id = token.id();
-        Self::json(
-            200,
-            "application/json",
-            &Body {
-                token: token.as_str(),
-                user_id: token.user_id().as_str(),
-                scope: token.scope(),
-                expires_in: token.expires_in().as_secs(),
-                refresh_in: again_in(token, refused),
-                expires_at: token
-                    .expires_at()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default()
-                    .as_secs(),
-                token_id: id.as_str(),
-                region: region.as_str(),
-            },
-        )
-        .with("etag", format!("\"{id}\""))
+        let left = token.expires_in();
+        let again_in = again_in(token, left, refused);
+        let body = token_body(token, region, left.as_secs(), again_in);
+        Self::text(200, "application/json", body).with_etag(&token.id())
     }
 
     pub(super) fn not_modified(token: &Token, refused: bool) -> Self {
         Self::empty(304)
-            .with("etag", format!("\"{}\"", token.id()))
-            .with("retry-after", again_in(token, refused).to_string())
+            .with_etag(&token.id())
+            .with_retry_after(again_in(token, token.expires_in(), refused))
     }
 
     pub(super) fn signed_out() -> Self {
@@ -115,7 +111,7 @@ impl Reply {
     }
 
     pub(super) fn method_not_allowed(allowed: &'static str) -> Self {
-        Self::problem(&METHOD_NOT_ALLOWED).with("allow", allowed)
+        Self::problem(&METHOD_NOT_ALLOWED).with_allow(allowed)
     }
 
     pub(super) fn script(script: &'static str) -> Self {
@@ -127,7 +123,7 @@ impl Reply {
     }
 
     pub(super) fn script_method_not_allowed(allowed: &'static str) -> Self {
-        Self::problem(&SCRIPT_METHOD_NOT_ALLOWED).with("allow", allowed)
+        Self::problem(&SCRIPT_METHOD_NOT_ALLOWED).with_allow(allowed)
     }
 
     /// What went wrong between us and Courier, without Courier's own words: a browser that reads
@@ -150,36 +146,18 @@ impl Reply {
         };
         // Spread, so that browsers that failed together do not come back together.
         let after = error.retry_after().unwrap_or_default() + MAX_SPREAD.mul_f64(fastrand::f64());
-        Self::problem(problem).with("retry-after", whole_seconds(after).to_string())
+        Self::problem(problem).with_retry_after(whole_seconds(after))
     }
 
     /// What every answer of the endpoint has.
     pub(super) fn finish(mut self, head: bool, cross_site: bool) -> Self {
-        let policy = if cross_site {
-            "cross-origin"
-        } else {
-            "same-origin"
-        };
-        self.headers.extend([
-            ("cache-control", Cow::Borrowed("no-store")),
-            ("x-content-type-options", Cow::Borrowed("nosniff")),
-            ("cross-origin-resource-policy", Cow::Borrowed(policy)),
-            ("vary", Cow::Borrowed("Cookie, Authorization")),
-        ]);
+        self.common = if cross_site { &ANY_SITE } else { &SAME_SITE };
         self.without_body_if(head)
     }
 
     /// What every answer for the script has: it is public, and the same for everybody.
     pub(super) fn finish_script(mut self, head: bool) -> Self {
-        self.headers.extend([
-            ("cache-control", Cow::Borrowed("no-cache")),
-            ("x-content-type-options", Cow::Borrowed("nosniff")),
-            (
-                "cross-origin-resource-policy",
-                Cow::Borrowed("cross-origin"),
-            ),
-            ("access-control-allow-origin", Cow::Borrowed("*")),
-        ]);
+        self.common = &PUBLIC;
         self.without_body_if(head)
     }
 
@@ -202,43 +180,96 @@ impl Reply {
     fn text(status: u16, content_type: &'static str, body: impl Into<Cow<'static, str>>) -> Self {
         let body = body.into();
         Self {
-            status,
-            headers: vec![("content-type", Cow::Borrowed(content_type))],
+            content_type: Some(content_type),
             content_length: body.len(),
             body,
+            ..Self::empty(status)
         }
     }
 
     fn empty(status: u16) -> Self {
         Self {
             status,
-            headers: Vec::new(),
+            content_type: None,
+            allow: None,
+            etag: None,
+            retry_after: None,
+            common: &[],
             body: Cow::Borrowed(""),
             content_length: 0,
         }
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
-        self.headers.push((name, value.into()));
+    pub(super) fn with_etag(mut self, id: &TokenId) -> Self {
+        self.etag = Some(Quoted::new(id));
+        self
+    }
+
+    fn with_allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(Seconds::new(seconds));
         self
     }
 }
 
-impl std::fmt::Debug for Reply {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The body may hold a token.
         f.debug_struct("Reply")
             .field("status", &self.status)
-            .field("headers", &self.headers)
+            .field("headers", &self.headers().collect::<Vec<_>>())
             .field("content_length", &self.content_length)
             .finish_non_exhaustive()
     }
 }
 
+/// A token's id as an entity tag. Text in place, as [`Seconds`] is: a header that is no allocation.
+#[derive(Clone)]
+struct Quoted([u8; 24]);
+
+impl Quoted {
+    fn new(id: &TokenId) -> Self {
+        let mut text = [b'"'; 24];
+        text[1..23].copy_from_slice(id.as_str().as_bytes());
+        Self(text)
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+#[derive(Clone)]
+struct Seconds {
+    text: [u8; 20],
+    length: u8,
+}
+
+impl Seconds {
+    fn new(seconds: u64) -> Self {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(seconds).as_bytes();
+        let mut text = [0; 20];
+        text[..digits.len()].copy_from_slice(digits);
+        Self {
+            text,
+            length: digits.len() as u8,
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.text[..usize::from(self.length)]).unwrap_or_default()
+    }
+}
+
 /// When the page should ask again. One whose token was refused waits for another: soon, but not
 /// before another would be asked for.
-fn again_in(token: &Token, refused: bool) -> u64 {
-    let due = token.refresh_in();
+fn again_in(token: &Token, left: Duration, refused: bool) -> u64 {
+    let due = token.refresh_after(left);
     whole_seconds(match refused {
         true => due.min(AFTER_REFUSAL.mul_f64(1.0 + fastrand::f64())),
         false => due,
@@ -258,6 +289,20 @@ struct Problem {
     code: &'static str,
     detail: &'static str,
 }
+
+const NO_STORE: (&str, &str) = ("cache-control", "no-store");
+const NO_SNIFFING: (&str, &str) = ("x-content-type-options", "nosniff");
+const FOR_SAME_ORIGIN: (&str, &str) = ("cross-origin-resource-policy", "same-origin");
+const FOR_ANY_ORIGIN: (&str, &str) = ("cross-origin-resource-policy", "cross-origin");
+const PER_USER: (&str, &str) = ("vary", "Cookie, Authorization");
+const SAME_SITE: [(&str, &str); 4] = [NO_STORE, NO_SNIFFING, FOR_SAME_ORIGIN, PER_USER];
+const ANY_SITE: [(&str, &str); 4] = [NO_STORE, NO_SNIFFING, FOR_ANY_ORIGIN, PER_USER];
+const PUBLIC: [(&str, &str); 4] = [
+    ("cache-control", "no-cache"),
+    NO_SNIFFING,
+    FOR_ANY_ORIGIN,
+    ("access-control-allow-origin", "*"),
+];
 
 const SIGNED_OUT: Problem = Problem {
     status: 401,

@@ -30,9 +30,7 @@ impl Endpoint {
             true => Reply::script_not_modified(),
             false => Reply::script(SCRIPT),
         };
-        reply
-            .with("etag", format!("\"{}\"", *TAG))
-            .finish_script(method == "HEAD")
+        reply.with_etag(&TAG).finish_script(method == "HEAD")
     }
 }
 

@@ -1,7 +1,11 @@
 //! Runtimes that go away or stand still under a flight, as actix-web's workers may: on real
 //! threads and the real clock.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -21,7 +25,7 @@ fn cache(runtime: Option<Handle>) -> (TokenCache, Courier) {
     let clock = ManualClock::new();
     let courier = Courier::new(clock.clone());
     let cache = TokenCache::new(
-        std::sync::Arc::new(courier.clone()),
+        Arc::new(courier.clone()),
         100,
         runtime,
         Clock::Manual(clock),
@@ -210,7 +214,7 @@ fn a_late_landing_does_not_undo_the_successor() {
 fn a_slot_that_left_the_map_is_not_used() {
     let (cache, courier) = cache(None);
     ask(&cache).unwrap();
-    let slot = cache.shared.known_slot(&grant().user_id).unwrap();
+    let slot = Arc::clone(&cache.shared.slot(&grant().user_id));
     let mut state = slot.lock();
     let caller = {
         let cache = cache.clone();
@@ -222,7 +226,7 @@ fn a_slot_that_left_the_map_is_not_used() {
         let cache = cache.clone();
         thread::spawn(move || cache.invalidate("alice"))
     };
-    while cache.shared.known_slot(&grant().user_id).is_some() {
+    while cache.shared.seat(&grant().user_id).is_some() {
         thread::sleep(Duration::from_millis(5));
     }
     state.detached = true;

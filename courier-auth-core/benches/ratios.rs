@@ -1,0 +1,131 @@
+//! What a cached token costs, as a multiple of what else an app could do. Side by side: every
+//! round measures each subject once, and the medians of the rounds are compared. A round is shorter
+//! than a time slice, so that a machine that is busy with other things does not show.
+//!
+//! `cargo bench -p courier-auth-core --bench ratios --features emulator`
+//!
+//! With `-- --calls N SUBJECT` it makes so many calls and prints nothing, for callgrind: see
+//! README.md.
+
+#![expect(clippy::print_stdout, reason = "a benchmark's report")]
+
+mod subjects;
+
+use std::{
+    env,
+    hint::black_box,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use self::subjects::{Subjects, shuffled};
+
+type Look = fn(&Subjects, usize);
+
+const SUBJECTS: [(&str, Look); 6] = [
+    ("token", |all, user| drop(black_box(all.token(user)))),
+    ("quick_cache", |all, user| drop(black_box(all.quick(user)))),
+    ("moka", |all, user| drop(black_box(all.moka(user)))),
+    ("reply", |all, user| drop(black_box(all.reply(user)))),
+    ("instant", |_, _| drop(black_box(Instant::now()))),
+    ("clocks", |_, _| {
+        drop(black_box((Instant::now(), SystemTime::now())));
+    }),
+];
+
+fn main() {
+    let arguments: Vec<String> = env::args().collect();
+    let all = Subjects::new();
+    let users = shuffled();
+    if let Some(at) = arguments.iter().position(|one| one == "--calls") {
+        let calls = arguments[at + 1].parse().expect("a number of calls");
+        let (_, look) = SUBJECTS
+            .iter()
+            .find(|(name, _)| *name == arguments[at + 2])
+            .expect("a subject");
+        measured_calls(&all, &users, *look, calls);
+        return;
+    }
+
+    let mut times: Vec<Vec<f64>> = vec![Vec::new(); SUBJECTS.len()];
+    let mut pairs = times.clone();
+    for round in users.chunks(ROUND).cycle().take(ROUNDS) {
+        for (at, (_, look)) in SUBJECTS.iter().enumerate() {
+            times[at].push(one_thread(&all, round, *look));
+        }
+    }
+    for _ in 0..PAIRED_ROUNDS {
+        for (at, (_, look)) in SUBJECTS.iter().enumerate().take(3) {
+            pairs[at].push(two_threads(&all, &users, *look));
+        }
+    }
+    let medians: Vec<f64> = times.into_iter().map(median).collect();
+    println!(
+        "medians of {ROUNDS} interleaved rounds over {} users",
+        users.len()
+    );
+    println!(
+        "{:<12} {:>8} {:>14} {:>8} {:>14}",
+        "", "ns", "x quick_cache", "x moka", "two threads"
+    );
+    for (at, (name, _)) in SUBJECTS.iter().enumerate() {
+        let two = match at {
+            0..3 => format!("{:.2} x", medians[at] / median(pairs[at].clone())),
+            _ => String::new(),
+        };
+        println!(
+            "{name:<12} {:>8.1} {:>14.2} {:>8.2} {two:>14}",
+            medians[at],
+            medians[at] / medians[1],
+            medians[at] / medians[2],
+        );
+    }
+}
+
+#[inline(never)]
+fn measured_calls(all: &Subjects, users: &[usize], look: Look, calls: usize) {
+    for user in users.iter().cycle().take(calls) {
+        look(all, *user);
+    }
+}
+
+/// Nanoseconds per call.
+fn one_thread(all: &Subjects, users: &[usize], look: Look) -> f64 {
+    let start = Instant::now();
+    for user in users {
+        look(all, *user);
+    }
+    nanos(start.elapsed(), users.len())
+}
+
+/// Nanoseconds per call of both together, on users of their own.
+fn two_threads(all: &Subjects, users: &[usize], look: Look) -> f64 {
+    let start = Instant::now();
+    let (these, those) = users.split_at(users.len() / 2);
+    thread::scope(|scope| {
+        for half in [these, those] {
+            scope.spawn(move || {
+                // Long enough for the start of a thread not to count.
+                for user in half.iter().cycle().take(PASSES * half.len()) {
+                    look(all, *user);
+                }
+            });
+        }
+    });
+    nanos(start.elapsed(), PASSES * users.len())
+}
+
+fn nanos(time: Duration, calls: usize) -> f64 {
+    time.as_secs_f64() * 1e9 / calls as f64
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+const ROUNDS: usize = 2001;
+/// Users in one.
+const ROUND: usize = 400;
+const PAIRED_ROUNDS: usize = 21;
+const PASSES: usize = 4;

@@ -1,0 +1,103 @@
+//! What is measured, and what it is measured against: all of them hold the same users.
+
+use std::{future::Future, time::Duration};
+
+use courier_auth_core::{
+    Call, Endpoint, Reply, Token, TokenProvider, TokenRequest,
+    emulator::{Emulator, EmulatorServer},
+};
+use futures_util::{FutureExt, future::join_all};
+use tokio::runtime::Runtime;
+
+pub const USERS: usize = 10_000;
+
+/// A provider whose cache holds a fresh token of every user, and other caches with the same.
+pub struct Subjects {
+    pub endpoint: Endpoint,
+    pub call: Call,
+    pub requests: Vec<TokenRequest>,
+    pub names: Vec<String>,
+    pub moka: moka::future::Cache<String, std::sync::Arc<str>>,
+    pub quick: quick_cache::sync::Cache<String, std::sync::Arc<str>>,
+    _courier: EmulatorServer,
+    _runtime: Runtime,
+}
+
+impl Subjects {
+    pub fn new() -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let courier = runtime.block_on(Emulator::start()).expect("an emulator");
+        let provider = {
+            let _entered = runtime.enter();
+            TokenProvider::builder(courier.api_key())
+                .base_url(courier.url())
+                // Shards fill unevenly: with just enough room a few would be evicted.
+                .max_users(2 * USERS)
+                .build()
+                .expect("a provider")
+        };
+        let names: Vec<String> = (0..USERS).map(|n| format!("user-{n:06}")).collect();
+        let requests: Vec<TokenRequest> = names
+            .iter()
+            .map(|name| TokenRequest::for_user(name))
+            .collect();
+        let moka = moka::future::Cache::builder()
+            .max_capacity(2 * USERS as u64)
+            .time_to_live(Duration::from_secs(3600))
+            .build();
+        let quick = quick_cache::sync::Cache::new(2 * USERS);
+        runtime.block_on(async {
+            for (names, requests) in names.chunks(100).zip(requests.chunks(100)) {
+                let tokens = join_all(requests.iter().map(|one| provider.token(one))).await;
+                for (name, token) in names.iter().zip(tokens) {
+                    let token = token.expect("a token");
+                    moka.insert(name.clone(), token.as_str().into()).await;
+                    quick.insert(name.clone(), token.as_str().into());
+                }
+            }
+            moka.run_pending_tasks().await;
+        });
+        assert_eq!(provider.status().users, USERS);
+        let endpoint = Endpoint::new(provider);
+        Self {
+            call: endpoint.accept("GET", None, []).expect("an accepted call"),
+            endpoint,
+            requests,
+            names,
+            moka,
+            quick,
+            _courier: courier,
+            _runtime: runtime,
+        }
+    }
+
+    pub fn token(&self, user: usize) -> Token {
+        now(self.endpoint.provider().token(&self.requests[user])).expect("a token")
+    }
+
+    pub fn reply(&self, user: usize) -> Reply {
+        now(self
+            .endpoint
+            .reply(&self.call, Some(self.requests[user].clone())))
+    }
+
+    pub fn moka(&self, user: usize) -> Option<std::sync::Arc<str>> {
+        now(self.moka.get(&*self.names[user]))
+    }
+
+    pub fn quick(&self, user: usize) -> Option<std::sync::Arc<str>> {
+        self.quick.get(&*self.names[user])
+    }
+}
+
+/// All users once, in an order that no cache can foresee.
+pub fn shuffled() -> Vec<usize> {
+    let mut users: Vec<usize> = (0..USERS).collect();
+    fastrand::Rng::with_seed(7).shuffle(&mut users);
+    users
+}
+
+/// Nothing that is measured waits for anything.
+fn now<F: Future>(future: F) -> F::Output {
+    future.now_or_never().expect("no waiting")
+}
