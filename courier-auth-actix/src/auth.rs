@@ -1,7 +1,15 @@
-use std::{fmt, future::poll_fn, sync::Arc};
+use std::{
+    cell::Cell,
+    fmt,
+    pin::Pin,
+    ptr,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use actix_web::{
-    Error as ActixError, FromRequest, HttpMessage, HttpRequest, HttpResponse, Route,
+    Error as ActixError, FromRequest, HttpRequest, HttpResponse, Route,
     dev::Payload,
     web::{self, ServiceConfig},
 };
@@ -189,11 +197,12 @@ impl CourierAuth {
     /// # }
     /// ```
     pub fn route(&self) -> Route {
-        let courier = self.clone();
+        // Counted by this worker alone: clones of the value would be counted by all of them.
+        let courier = Rc::new(self.clone());
         // One route for all methods: which of them are answered is the contract's business, and
         // actix-web's own 405 would have neither `no-store` nor a problem.
         web::route().to(move |request: HttpRequest, payload: web::Payload| {
-            let courier = courier.clone();
+            let courier = Rc::clone(&courier);
             async move {
                 let mut payload = payload.into_inner();
                 let response = courier.answer(&request, &mut payload).await;
@@ -211,23 +220,12 @@ impl CourierAuth {
     ///
     /// Meanwhile the request is marked, so that a hook that extracts a `CourierToken` itself gets
     /// an error and not itself again.
-    pub(crate) fn identify(
-        &self,
-        request: &HttpRequest,
-        payload: &mut Payload,
-    ) -> LocalBoxFuture<'static, Identified> {
-        let mut asking = {
-            let _mark = Asking::mark(request);
-            (self.hook)(request, payload)
-        };
-        let request = request.clone();
-        // While it is polled and not until it is done: other extractors of the same handler run
-        // in between.
-        poll_fn(move |cx| {
-            let _mark = Asking::mark(&request);
-            asking.as_mut().poll(cx)
-        })
-        .boxed_local()
+    pub(crate) fn identify(&self, request: &HttpRequest, payload: &mut Payload) -> Asking {
+        let _mark = Mark::set(request);
+        Asking {
+            app: (self.hook)(request, payload),
+            request: request.clone(),
+        }
     }
 
     async fn answer(&self, request: &HttpRequest, payload: &mut Payload) -> HttpResponse {
@@ -268,27 +266,57 @@ fn headers(request: &HttpRequest) -> impl Iterator<Item = (&str, &[u8])> {
         .map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
-/// In the extensions of a request whose app is being asked who is signed in.
-pub(crate) struct Asking;
+/// The app is being asked who is signed in.
+pub(crate) struct Asking {
+    app: LocalBoxFuture<'static, Identified>,
+    request: HttpRequest,
+}
 
 impl Asking {
     pub(crate) fn is_marked(request: &HttpRequest) -> bool {
-        request.extensions().contains::<Self>()
+        ASKED.get() == Some(address(request))
     }
+}
 
-    fn mark(request: &HttpRequest) -> Mark<'_> {
-        request.extensions_mut().insert(Self);
-        Mark(request)
+impl Future for Asking {
+    type Output = Identified;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Identified> {
+        // While it is polled and not until it is done: other extractors of the same handler run
+        // in between.
+        let _mark = Mark::set(&self.request);
+        self.app.as_mut().poll(cx)
     }
 }
 
 /// Takes the mark off again.
-struct Mark<'a>(&'a HttpRequest);
+struct Mark {
+    before: Option<usize>,
+}
 
-impl Drop for Mark<'_> {
-    fn drop(&mut self) {
-        self.0.extensions_mut().remove::<Asking>();
+impl Mark {
+    fn set(request: &HttpRequest) -> Self {
+        Self {
+            before: ASKED.replace(Some(address(request))),
+        }
     }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        ASKED.set(self.before);
+    }
+}
+
+/// The same for all clones of a request, and no other's while one of them lives.
+fn address(request: &HttpRequest) -> usize {
+    ptr::from_ref(request.head()).addr()
+}
+
+thread_local! {
+    /// The request whose app is being asked at this moment. Not in the request's extensions, where
+    /// it would cost every request an entry.
+    static ASKED: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 /// Who is signed in, `None` if nobody is, or why the app cannot tell.

@@ -32,22 +32,22 @@ impl Courier {
 
     /// Answers a request to the token's path, or the script's.
     pub(crate) async fn answer(&self, path: Path, request: Request<impl Body>) -> Response {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let response = match path {
-            Path::Token => self.token_for(parts).await,
+            Path::Token => self.token_for(&mut parts).await,
             Path::Script => response(Endpoint::script(parts.method.as_str(), headers(&parts))),
         };
         drain(body).await;
         response
     }
 
-    async fn token_for(&self, mut parts: Parts) -> Response {
+    async fn token_for(&self, parts: &mut Parts) -> Response {
         let (method, query) = (parts.method.as_str(), parts.uri.query());
-        let call = match self.endpoint.accept(method, query, headers(&parts)) {
+        let call = match self.endpoint.accept(method, query, headers(parts)) {
             Ok(call) => call,
             Err(refusal) => return response(refusal),
         };
-        match self.hook.identify(&mut parts).await {
+        match self.hook.identify(parts).await {
             Ok(signed_in) => response(self.endpoint.reply(&call, signed_in).await),
             Err(apps_answer) => apps_answer,
         }

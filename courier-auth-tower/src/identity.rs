@@ -1,4 +1,4 @@
-use std::{future::Future, sync::Arc};
+use std::{future::Future, marker::PhantomData, sync::Arc};
 
 use axum_core::{
     extract::FromRequestParts,
@@ -82,12 +82,7 @@ impl<T: IntoIdentity, E: IntoResponse> sealed::Identity for Result<T, E> {
 
 /// The app's extractor and closure, without their types.
 #[derive(Clone)]
-pub(crate) struct Hook(Arc<Erased>);
-
-type Erased = dyn for<'a> Fn(&'a mut Parts) -> BoxFuture<'a, Identified> + Send + Sync;
-
-/// Who is signed in, or what the app answers instead.
-type Identified = Result<Option<TokenRequest>, Response>;
+pub(crate) struct Hook(Arc<dyn Ask>);
 
 impl Hook {
     pub(crate) fn new<S, F, X, Fut>(state: S, hook: F) -> Self
@@ -98,21 +93,47 @@ impl Hook {
         Fut: Future + Send + 'static,
         Fut::Output: IntoIdentity,
     {
-        let app = Arc::new((state, hook));
-        Self(Arc::new(move |parts| {
-            let app = Arc::clone(&app);
-            Box::pin(async move {
-                let (state, hook) = &*app;
-                let extracted = X::from_request_parts(parts, state)
-                    .await
-                    .map_err(|rejection| uncached(rejection.into_response()))?;
-                sealed::Identity::identify(hook(extracted).await).map_err(uncached)
-            })
+        Self(Arc::new(App {
+            state,
+            hook,
+            extracts: PhantomData,
         }))
     }
 
     pub(crate) fn identify<'a>(&'a self, parts: &'a mut Parts) -> BoxFuture<'a, Identified> {
-        (self.0)(parts)
+        self.0.ask(parts)
+    }
+}
+
+/// Who is signed in, or what the app answers instead.
+type Identified = Result<Option<TokenRequest>, Response>;
+
+/// A trait and not a closure, because the future borrows from both arguments.
+trait Ask: Send + Sync {
+    fn ask<'a>(&'a self, parts: &'a mut Parts) -> BoxFuture<'a, Identified>;
+}
+
+struct App<S, F, X> {
+    state: S,
+    hook: F,
+    extracts: PhantomData<fn() -> X>,
+}
+
+impl<S, F, X, Fut> Ask for App<S, F, X>
+where
+    S: Send + Sync + 'static,
+    F: Fn(X) -> Fut + Send + Sync + 'static,
+    X: FromRequestParts<S> + Send + 'static,
+    Fut: Future + Send + 'static,
+    Fut::Output: IntoIdentity,
+{
+    fn ask<'a>(&'a self, parts: &'a mut Parts) -> BoxFuture<'a, Identified> {
+        Box::pin(async {
+            let extracted = X::from_request_parts(parts, &self.state)
+                .await
+                .map_err(|rejection| uncached(rejection.into_response()))?;
+            sealed::Identity::identify((self.hook)(extracted).await).map_err(uncached)
+        })
     }
 }
 

@@ -1,0 +1,238 @@
+"""Starts the servers, drives them, and reads what it cost them."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+
+SERVER_CORE, LOAD_CORE = [str(core) for core in sorted(os.sched_getaffinity(0))[:2]]
+CONNECTIONS = 64
+PATH = "/courier/token"
+
+# framework, row, what it is
+HOT = [
+    ("axum", "bare", "bare handler, a constant"),
+    ("axum", "bare-nested", "bare handler, nested router"),
+    ("axum", "moka", "by hand: tokens in moka"),
+    ("axum", "bodies", "by hand: finished bodies in quick_cache"),
+    ("axum", "ours", "**`.layer(courier)`**"),
+    ("axum", "nest", "**`.nest(\"/courier\", courier.routes())`**"),
+    ("axum", "route", "**`.route(\"/courier/token\", courier.route())`**"),
+    ("actix", "bare", "bare handler, a constant"),
+    ("actix", "moka", "by hand: tokens in moka"),
+    ("actix", "bodies", "by hand: finished bodies in quick_cache"),
+    ("actix", "ours", "**`.configure(courier.routes())`**"),
+]
+COLD = [
+    ("axum", "uncached", "by hand: a `reqwest` call per request"),
+    ("axum", "ours", "**`.layer(courier)`**, each user for the first time"),
+    ("actix", "uncached", "by hand: a `reqwest` call per request"),
+    ("actix", "ours", "**`.configure(courier.routes())`**, each user for the first time"),
+]
+
+
+def build(package):
+    """Builds the servers with the workspace's versions of what both use."""
+    shutil.copy(package.parent / "Cargo.lock", package / "Cargo.lock")
+    command = ["cargo", "build", "--release", "--message-format=json-render-diagnostics"]
+    built = subprocess.run(command, cwd=package, stdout=subprocess.PIPE, text=True)
+    if built.returncode != 0:
+        sys.exit(built.returncode)
+    messages = [json.loads(line) for line in built.stdout.splitlines()]
+    return next(message["executable"] for message in messages if message.get("executable"))
+
+
+@dataclass
+class Row:
+    """What the runs of one row gave, one entry each."""
+
+    framework: str
+    name: str
+    title: str
+    cpu: list = field(default_factory=list)  # us per request
+    rate: list = field(default_factory=list)  # requests per second
+    p99: list = field(default_factory=list)  # ms
+    busy: list = field(default_factory=list)  # share of its core that the server used
+
+    def ratio(self, to):
+        """To another row, run by run: what disturbs a round disturbs both."""
+        return median(mine / its for mine, its in zip(self.cpu, to.cpu))
+
+
+class Bench:
+    def __init__(self, binary, script, args):
+        self.binary, self.script, self.args = binary, script, args
+        # Of users that no server has seen.
+        self.next_user = args.users
+
+    def load(self, stack, parts):
+        """The hot and the cold rows, all servers beside each other, one row after the other."""
+        upstream = stack.enter_context(self.upstream(0))
+        hot = [Row(*row) for row in HOT if "hot" in parts]
+        cold = [Row(*row) for row in COLD if "cold" in parts]
+        servers = {}
+        for row in hot + cold:
+            key = (row.framework, row.name)
+            if key not in servers:
+                log(f"start {row.framework} {row.name}")
+                server = self.serve(*key, upstream.url, self.args.users)
+                servers[key] = stack.enter_context(server)
+        for number in range(self.args.rounds):
+            log(f"round {number + 1} of {self.args.rounds}")
+            for row in hot:
+                self.wrk(servers[row.framework, row.name], row, [])
+            for row in cold:
+                self.wrk(servers[row.framework, row.name], row, [str(self.next_user)])
+                self.next_user += 1_000_000 // (len(COLD) * self.args.rounds)
+        return {"hot": hot, "cold": cold}
+
+    def wrk(self, server, row, new_users):
+        command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{self.args.seconds}s"]
+        command += ["--latency", "--timeout", "10s", "-s", str(self.script), server.url + PATH]
+        command += ["--", str(self.args.users), *new_users]
+        before, begin = server.cpu(), time.monotonic()
+        run = subprocess.run(command, capture_output=True, text=True, timeout=self.args.seconds + 30)
+        took, cpu = time.monotonic() - begin, server.cpu() - before
+        text = run.stdout
+        failed = ["Non-2xx", "Socket errors", " 0 requests in"]
+        if run.returncode != 0 or any(sign in text for sign in failed):
+            sys.exit(f"{row.framework} {row.name}: {text}{run.stderr}")
+        requests = int(re.search(r"(\d+) requests in", text)[1])
+        row.cpu.append(cpu * 1e6 / requests)
+        row.rate.append(float(re.search(r"Requests/sec: +([\d.]+)", text)[1]))
+        row.p99.append(milliseconds(re.search(r"99% +(\S+)", text)[1]))
+        row.busy.append(cpu / took)
+
+    def instructions(self, stack):
+        """Instructions per request outside the kernel, which repeat where times do not."""
+        upstream = stack.enter_context(self.upstream(0))
+        counts = {}
+        for framework, row, _ in HOT:
+            log(f"count {framework} {row}")
+            few, many = [self.callgrind(framework, row, upstream.url, n) for n in (100, 1100)]
+            counts[framework, row] = (many - few) / 1000
+        return counts
+
+    def callgrind(self, framework, row, upstream, requests):
+        valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+        with self.serve(framework, row, upstream, 50, valgrind) as server:
+            ask(server.url, requests, 50)
+            said = server.stop()
+        return int(re.search(r"Collected : (\d+)", said)[1])
+
+    def herds(self, stack, size):
+        """Many first requests at one moment."""
+        upstream = stack.enter_context(self.upstream(HERD_LATENCY_MS))
+        herds = []
+        for framework in ["axum", "actix"]:
+            log(f"herd {framework}")
+            runs = {"bare": [], 1: [], 200: []}
+            calls = {1: [], 200: []}
+            for _ in range(HERD_ROUNDS):
+                with self.serve(framework, "bare", upstream.url, 0) as server:
+                    runs["bare"].append(self.herd(server, size, 1))
+                for users in calls:
+                    with self.serve(framework, "ours", upstream.url, 0) as server:
+                        before = upstream.asked()
+                        runs[users].append(self.herd(server, size, users))
+                        calls[users].append(upstream.asked() - before)
+            burst = median(last for _, last in runs["bare"])
+            for users, asked in calls.items():
+                p99 = median(p99 for p99, _ in runs[users])
+                herds.append((framework, size, users, asked, p99, burst))
+        return herds
+
+    def herd(self, server, size, users):
+        command = ["taskset", "-c", LOAD_CORE, self.binary, "herd", server.url, str(size), str(users)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=90)
+        if run.returncode != 0:
+            sys.exit(f"herd: {run.stderr}")
+        return [int(us) / 1000 for us in run.stdout.split()]
+
+    def upstream(self, latency_ms):
+        return process(["taskset", "-c", LOAD_CORE, self.binary, "upstream", str(latency_ms)])
+
+    def serve(self, framework, row, upstream, users, under=()):
+        command = ["taskset", "-c", SERVER_CORE, *under, self.binary]
+        return process([*command, "serve", framework, row, upstream, str(users)])
+
+
+class Process:
+    """A server of ours that prints its address when it is ready and ends when its stdin does."""
+
+    def __init__(self, command):
+        pipe = subprocess.PIPE
+        self.child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        self.url = self.child.stdout.readline().strip()
+        if not self.url:
+            sys.exit(f"{command}: {self.stop()}")
+
+    def cpu(self):
+        """Seconds, in user space and in the kernel."""
+        with open(f"/proc/{self.child.pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def asked(self):
+        self.child.stdin.write("\n")
+        self.child.stdin.flush()
+        return int(self.child.stdout.readline())
+
+    def stop(self):
+        """Ends it, and returns what it said on stderr."""
+        try:
+            return self.child.communicate(timeout=20)[1]
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            return self.child.communicate()[1]
+
+
+@contextmanager
+def process(command):
+    started = Process(command)
+    try:
+        yield started
+    finally:
+        if started.child.poll() is None:
+            started.stop()
+
+
+def ask(url, requests, users):
+    """One request after the other on one connection, the same ones each time."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        answers = connection.makefile("rb")
+        for n in range(requests):
+            head = f"GET {PATH} HTTP/1.1\r\nhost: localhost\r\nx-user: user-{n % users:07}\r\n\r\n"
+            connection.sendall(head.encode())
+            status, length = answers.readline(), 0
+            if b" 200 " not in status:
+                sys.exit(f"{url}: {status}")
+            while (line := answers.readline()) != b"\r\n":
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            answers.read(length)
+
+
+def milliseconds(text):
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+def log(text):
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+# About what an API across the internet takes at best.
+HERD_LATENCY_MS = 20
+HERD_ROUNDS = 3
+# Calls to Courier that the crate makes at once.
+AT_ONCE = 16

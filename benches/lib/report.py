@@ -1,0 +1,171 @@
+"""Writes what was measured as a page and as a chart."""
+
+import html
+import os
+import subprocess
+import time
+from math import ceil
+from statistics import median
+
+import measure
+
+
+def machine():
+    with open("/proc/cpuinfo") as cpuinfo:
+        models = [line.split(":")[1].strip() for line in cpuinfo if line.startswith("model name")]
+    rustc = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.split()[1]
+    system = os.uname()
+    return (
+        f"{models[0] if models else system.machine}, {os.cpu_count()} cores, Linux {system.release}, "
+        f"Rust {rustc}, {time.strftime('%Y-%m-%d')}. Load average before the run: {os.getloadavg()[0]:.1f}."
+    )
+
+
+def page(machine, args, results):
+    parts = [HEAD.format(machine=machine, args=args, connections=measure.CONNECTIONS)]
+    if results.get("hot"):
+        parts.append(hot(results["hot"], results.get("instructions", {})))
+    elif "instructions" in results:
+        counts = results["instructions"].items()
+        rows = [[framework, name, f"{count:,.0f}"] for (framework, name), count in counts]
+        parts.append(table(["", "", "instructions"], rows))
+    if results.get("cold"):
+        parts.append(cold(results["cold"]))
+    if "herd" in results:
+        parts.append(herd(results["herd"]))
+    return "\n".join(parts)
+
+
+def hot(rows, instructions):
+    by_name = {(row.framework, row.name): row for row in rows}
+    lines = []
+    for row in rows:
+        bare = by_name[row.framework, "bare"]
+        count = instructions.get((row.framework, row.name))
+        lines.append([
+            row.framework,
+            row.title,
+            f"{median(row.cpu):.2f}",
+            f"{row.ratio(bare):.2f}",
+            f"{count / instructions[row.framework, 'bare']:.2f}" if count else "",
+            f"{count:,.0f}" if count else "",
+            f"{median(row.rate):,.0f}",
+            f"{median(row.p99):.2f}",
+            f"{spread(row.cpu):.0%}",
+        ])
+    columns = ["", "", "CPU us", "of bare", "instr. of bare", "instructions", "requests/s", "p99 ms", "spread"]
+    return f"{HOT}\n{table(columns, lines)}"
+
+
+def cold(rows):
+    by_name = {(row.framework, row.name): row for row in rows}
+    lines = []
+    for row in rows:
+        direct = by_name[row.framework, "uncached"]
+        cells = [f"{median(row.cpu):.2f}", f"{row.ratio(direct):.2f}", f"{median(row.rate):,.0f}"]
+        lines.append([row.framework, row.title, *cells, f"{spread(row.cpu):.0%}"])
+    return f"{COLD}\n{table(['', '', 'CPU us', 'of by hand', 'requests/s', 'spread'], lines)}"
+
+
+def herd(herds):
+    lines = []
+    latency = measure.HERD_LATENCY_MS
+    for framework, size, users, calls, p99, burst in herds:
+        answered = ceil(users / measure.AT_ONCE) * latency
+        asked = ", ".join(sorted({str(call) for call in calls}))
+        limit = answered + 1.2 * burst
+        lines.append([framework, f"{size:,}", users, asked, f"{p99:.0f}", f"{answered} + {burst:.0f}", f"{limit:.0f}"])
+    columns = ["", "requests", "of users", "calls to Courier", "p99 ms", "Courier + bare ms", "Courier + 1.2 bare"]
+    return f"{HERD}\n{table(columns, lines)}"
+
+
+def table(columns, rows):
+    """Without the columns that nothing was measured for; numbers to the right."""
+    kept = [at for at in range(len(columns)) if any(row[at] != "" for row in rows)]
+    left = {at for at in kept if columns[at] == ""}
+    lines = [[columns[at] for at in kept], [":--" if at in left else "--:" for at in kept]]
+    lines += [[str(row[at]) for at in kept] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def spread(values):
+    return (max(values) - min(values)) / median(values)
+
+
+def chart(rows):
+    """CPU per request as bars, the bare handlers' as a line."""
+    left, width, bar, gap = 330, 360, 20, 8
+    longest = max(median(row.cpu) for row in rows)
+    scale = width / longest
+    shapes, y = [], 44
+    for framework in dict.fromkeys(row.framework for row in rows):
+        group = [row for row in rows if row.framework == framework]
+        bare = next(row for row in group if row.name == "bare")
+        shapes.append(f'<text class="h" x="16" y="{y + 15}">{framework}</text>')
+        y += 26
+        top = y
+        for row in group:
+            cpu = median(row.cpu)
+            kind = "ours" if "**" in row.title else "bare" if row.name.startswith("bare") else "hand"
+            title = html.escape(row.title.replace("*", "").replace("`", ""))
+            beside = f"{cpu:.1f} us" + ("" if row is bare else f", {row.ratio(bare):.2f} x bare")
+            shapes.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{title}</text>')
+            shapes.append(f'<rect class="{kind}" x="{left}" y="{y}" width="{cpu * scale:.1f}" height="{bar}"/>')
+            shapes.append(f'<text x="{left + cpu * scale + 6:.1f}" y="{y + 15}">{beside}</text>')
+            y += bar + gap
+        x = left + median(bare.cpu) * scale
+        shapes.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top - 4}" y2="{y - gap + 4}"/>')
+        y += 12
+    title = f'<text class="h" x="16" y="26">CPU per request, cached token, one core (less is better)</text>'
+    return SVG.format(width=left + width + 150, height=y, shapes="\n".join([title, *shapes]))
+
+
+HEAD = """# Benchmarks
+
+What the token's route costs beside a handler that does nothing and beside what one would write by hand.
+Written by `benches/run`, which builds all of it and takes about ten minutes.
+
+![CPU per request](benchmarks.svg)
+
+{machine}
+
+One core serves (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with `wrk`:
+{connections} connections that stay open, {args.users:,} users in an order without pattern, {args.rounds} runs of
+{args.seconds} s per row, row after row in each round. All rows answer with the same headers and as many bytes; all but the bare handlers
+take the user from the same request header. Figures are medians, and ratios medians of the ratios within a round, so
+that what disturbs the machine disturbs both sides. *Spread* is how far apart the runs of a row were. Compare ratios:
+the microseconds are this machine's.
+"""
+
+HOT = """## Cached token
+
+*CPU* is what the server used per request, in user space and in the kernel. *Instructions* are those outside the kernel,
+counted by callgrind for requests one after the other, which repeat where times do not. Requests/s and p99 depend on the
+load generator too, which has one core itself.
+"""
+
+COLD = """## Token issued by Courier
+
+Each request is one call to an emulator of Courier on the other core.
+"""
+
+HERD = f"""## Many at once
+
+Connections that are open already send their first request at one moment; nothing is cached, and Courier takes
+{measure.HERD_LATENCY_MS} ms. The p99 counts from the first request sent. *Bare* is how long the bare handler takes to answer as many,
+*Courier* how long the calls take of which {measure.AT_ONCE} run at once.
+"""
+
+SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">
+<style>
+text {{ font: 13px sans-serif; fill: #1f2328 }}
+.h {{ font-weight: bold }}
+.bare {{ fill: #8c959f }}
+.hand {{ fill: #d4a72c }}
+.ours {{ fill: #1a7f37 }}
+line {{ stroke: #57606a; stroke-dasharray: 3 3 }}
+</style>
+<rect width="{width}" height="{height}" fill="#ffffff"/>
+{shapes}
+</svg>
+"""
