@@ -85,7 +85,7 @@ pub(crate) const NOTHING: Operation = Operation::new(2, 146);
 pub(crate) const WRITE: Operation = Operation::new(1, 697);
 /// `SET NX`
 pub(crate) const LOCK: Operation = Operation::new(1, 129);
-/// `EVALSHA`
-pub(crate) const UNLOCK: Operation = Operation::new(1, 159);
+/// `EVAL` of a few lines
+pub(crate) const UNLOCK: Operation = Operation::new(1, 208);
 /// What an entry takes in Redis, its part of the hash tables included.
 pub(crate) const ENTRY_BYTES: f64 = 805.0;
