@@ -76,6 +76,9 @@
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `emulator` | an emulator of Courier's API for tests and offline development | no |
+//! | `shared-cache` | `SharedCache`: one cache for many replicas, in a store of your own | no |
+//! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
+//! | `redis-cluster` | the same on a cluster | no |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -91,6 +94,8 @@ mod provider;
 mod request;
 mod retry;
 mod scope;
+#[cfg(feature = "shared-cache")]
+mod shared;
 mod token;
 
 pub use cache::Status;
@@ -100,4 +105,8 @@ pub use error::{Error, ErrorKind};
 pub use provider::{TokenProvider, TokenProviderBuilder};
 pub use request::{TokenRequest, UserId};
 pub use scope::Scope;
+#[cfg(feature = "redis")]
+pub use shared::RedisCache;
+#[cfg(feature = "shared-cache")]
+pub use shared::{SharedCache, SharedCacheError, SharedCacheStatus};
 pub use token::{Token, TokenId};

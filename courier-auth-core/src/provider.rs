@@ -1,7 +1,15 @@
 use std::{fmt, sync::Arc, time::Duration};
 
+#[cfg(feature = "shared-cache")]
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 use tokio::runtime::Handle;
 
+#[cfg(feature = "shared-cache")]
+use crate::{
+    cache::peers::Peers,
+    client::check_api_key,
+    shared::{Rings, SharedCache, SharedTokens},
+};
 use crate::{
     cache::{Status, TokenCache, Wish, clock::Clock},
     client::{CourierClient, CourierClientBuilder, Region, default_grant},
@@ -88,12 +96,14 @@ impl TokenProvider {
     /// Forgets a user's tokens, on sign-out for example.
     ///
     /// It revokes nothing: Courier has no way to, and a token that a browser has works until it
-    /// expires.
+    /// expires. Tokens in a shared cache that were issued before are no longer taken from it; a
+    /// replica that has one already may hand it out until it ages.
     pub fn invalidate(&self, user_id: impl AsRef<str>) {
         self.0.cache.invalidate(user_id.as_ref());
     }
 
-    /// Uses another API key from now on. Cached tokens stay.
+    /// Uses another API key from now on. Cached tokens stay, those in a shared cache as well: it is
+    /// read with both keys and written with the new one.
     ///
     /// # Errors
     ///
@@ -136,6 +146,8 @@ pub struct TokenProviderBuilder {
     lifetime: Option<Duration>,
     max_users: usize,
     runtime: Option<Handle>,
+    #[cfg(feature = "shared-cache")]
+    shared: SharedSettings,
 }
 
 impl TokenProviderBuilder {
@@ -156,6 +168,8 @@ impl TokenProviderBuilder {
             lifetime: None,
             max_users: DEFAULT_MAX_USERS,
             runtime: None,
+            #[cfg(feature = "shared-cache")]
+            shared: SharedSettings::default(),
         }
     }
 
@@ -220,6 +234,40 @@ impl TokenProviderBuilder {
         self
     }
 
+    /// Shares tokens with the other replicas of the app through a store that all reach, e.g.
+    /// `RedisCache`. Default: each replica has its own.
+    ///
+    /// It is asked only when a token is missing or ages, and before Courier is. What is in it is
+    /// encrypted. When it is slow or down, tokens come from Courier as if there were none.
+    #[cfg(feature = "shared-cache")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "shared-cache")))]
+    pub fn shared_cache(mut self, cache: impl SharedCache) -> Self {
+        self.shared.cache = Some(Arc::new(cache));
+        self
+    }
+
+    /// Encrypts what is in the shared cache with this key (32 random bytes, the same in all
+    /// replicas) rather than with one that follows from the API key. Default: the latter.
+    ///
+    /// Then a change of the API key changes nothing in the shared cache. Do not use one key for
+    /// two workspaces or environments of Courier: they would share their users' tokens.
+    #[cfg(feature = "shared-cache")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "shared-cache")))]
+    pub fn encryption_key(mut self, key: [u8; 32]) -> Self {
+        self.shared.encryption_key = Some(SecretBox::new(Box::new(key)));
+        self
+    }
+
+    /// Reads what replicas with this API key, which the present one replaces, put into the shared
+    /// cache: without it a new key empties the cache. Nothing is asked of Courier with it. Can be
+    /// called several times; the last four count. Default: none.
+    #[cfg(feature = "shared-cache")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "shared-cache")))]
+    pub fn previous_api_key(mut self, api_key: impl Into<String>) -> Self {
+        self.shared.previous_api_keys.push(api_key.into().into());
+        self
+    }
+
     /// Builds the provider. Needs no runtime and opens no connection.
     ///
     /// # Errors
@@ -238,12 +286,19 @@ impl TokenProviderBuilder {
             scopes: self.scopes.unwrap_or(Ok(fallback.scopes))?,
             lifetime: check_lifetime(self.lifetime.unwrap_or(fallback.lifetime))?,
         };
+        #[cfg(feature = "shared-cache")]
+        let rings = self.shared.rings(self.client.api_key())?;
         let client = self.client.build()?;
         let runtime = self.runtime.or_else(|| Handle::try_current().ok());
+        let clock = Clock::default();
+        #[cfg(feature = "shared-cache")]
+        let peers = self.shared.peers(rings, &client, defaults.lifetime, &clock);
+        #[cfg(not(feature = "shared-cache"))]
+        let peers = None;
         Ok(TokenProvider(Arc::new(Inner {
             region: client.region(),
             defaults,
-            cache: TokenCache::new(Arc::new(client), self.max_users, runtime, Clock::default()),
+            cache: TokenCache::new(Arc::new(client), peers, self.max_users, runtime, clock),
         })))
     }
 }
@@ -252,6 +307,46 @@ struct Inner {
     cache: TokenCache,
     defaults: Defaults,
     region: Region,
+}
+
+/// What the builder is told about the shared cache.
+#[cfg(feature = "shared-cache")]
+#[derive(Debug, Default)]
+struct SharedSettings {
+    cache: Option<Arc<dyn SharedCache>>,
+    encryption_key: Option<SecretBox<[u8; 32]>>,
+    previous_api_keys: Vec<SecretString>,
+}
+
+#[cfg(feature = "shared-cache")]
+impl SharedSettings {
+    fn rings(&self, api_key: &SecretString) -> Result<Rings, Error> {
+        for key in &self.previous_api_keys {
+            check_api_key(key, "the previous Courier API key")?;
+        }
+        let encryption_key = self
+            .encryption_key
+            .as_ref()
+            .map(ExposeSecret::expose_secret);
+        Ok(Rings::new(api_key, encryption_key, &self.previous_api_keys))
+    }
+
+    fn peers(
+        self,
+        rings: Rings,
+        client: &CourierClient,
+        lifetime: Duration,
+        clock: &Clock,
+    ) -> Option<Arc<dyn Peers>> {
+        let base_url = client.base_url().to_owned();
+        Some(Arc::new(SharedTokens::new(
+            self.cache?,
+            rings,
+            base_url,
+            lifetime,
+            clock.clone(),
+        )))
+    }
 }
 
 const DEFAULT_MAX_USERS: usize = 10_000;

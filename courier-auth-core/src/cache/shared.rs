@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::{
     clock::Clock,
+    peers::Peers,
     slot::Slot,
     status::Status,
     upstream::{Gate, Upstream},
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     slots: Cache<UserId, Arc<Slot>, UnitWeighter, DefaultHashBuilder, PinFlights>,
     pub(super) gate: Gate,
     pub(super) upstream: Arc<dyn Upstream>,
+    pub(super) peers: Option<Arc<dyn Peers>>,
     home: Mutex<Option<Arc<Home>>>,
     pub(super) clock: Clock,
     last: Mutex<Last>,
@@ -40,6 +42,7 @@ struct Last {
 impl Shared {
     pub(super) fn new(
         upstream: Arc<dyn Upstream>,
+        peers: Option<Arc<dyn Peers>>,
         max_users: usize,
         runtime: Option<Handle>,
         clock: Clock,
@@ -60,6 +63,7 @@ impl Shared {
             ),
             gate: Gate::new(),
             upstream,
+            peers,
             home: Mutex::new(home),
             clock,
             last: Mutex::default(),
@@ -77,6 +81,8 @@ impl Shared {
             last_success_at: last.success,
             last_error: last.error.as_ref().map(|(_, error)| error.clone()),
             last_error_at: last.error.as_ref().map(|(at, _)| *at),
+            #[cfg(feature = "shared-cache")]
+            shared_cache: self.peers.as_ref().map(|peers| peers.status()),
         }
     }
 

@@ -64,6 +64,11 @@ impl CourierClientBuilder {
         Ok(builder)
     }
 
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn api_key(&self) -> &SecretString {
+        &self.api_key
+    }
+
     /// Where the workspace lives. Default: the US, or the EU if the base URL is Courier's there.
     pub fn region(mut self, region: Region) -> Self {
         self.region = Some(region);

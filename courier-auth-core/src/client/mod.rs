@@ -28,6 +28,8 @@ use crate::{
     token::{Issued, Token},
 };
 
+#[cfg(feature = "shared-cache")]
+pub(crate) use self::api_key::check_api_key;
 pub use self::{builder::CourierClientBuilder, region::Region};
 
 /// Courier's HTTP API, one method per call, without a cache.
@@ -79,6 +81,11 @@ impl CourierClient {
     /// Where the workspace lives.
     pub fn region(&self) -> Region {
         self.settings.region
+    }
+
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn base_url(&self) -> &str {
+        self.settings.base_url.as_str().trim_end_matches('/')
     }
 
     fn key(&self) -> Arc<ApiKey> {

@@ -22,6 +22,7 @@ fn cache(runtime: Option<Handle>) -> (TokenCache, Courier) {
     let courier = Courier::new(clock.clone());
     let cache = TokenCache::new(
         std::sync::Arc::new(courier.clone()),
+        None,
         100,
         runtime,
         Clock::Manual(clock),

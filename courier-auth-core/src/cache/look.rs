@@ -1,0 +1,109 @@
+use std::sync::Arc;
+
+use super::{
+    clock::Moment,
+    flight::{Outcome, Pilot},
+    peers::{FIND_LIMIT, Found, LOCK_LIMIT, Lock, Peers},
+    policy::Zone,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    token::Token,
+};
+
+/// What a flight does with the other replicas, before and after it asks Courier.
+impl Pilot {
+    /// Looks whether another replica has a token, or is asking for one. `None` if Courier is to be
+    /// asked, and may be.
+    pub(super) async fn look(&mut self) -> Option<Outcome> {
+        let shared = Arc::clone(&self.shared);
+        let peers = shared.peers.as_ref()?;
+        if !self.flight.admission().as_ref()?.is_for_a_look() {
+            return None;
+        }
+        if let Some(token) = self.find(peers).await {
+            return Some(Outcome::Found(token));
+        }
+        if self.mission.yields && peers.is_reachable(shared.clock.now().mono) {
+            self.flight.promise(LOCK_LIMIT);
+            match peers.lock(&self.grant).await {
+                Lock::Held(lock) => self.lock = Some(lock),
+                Lock::Taken => return Some(put_off(yielded(), true)),
+                Lock::Unknown => {}
+            }
+            // Whoever had the lock before may have written meanwhile.
+            if self.lock.is_some()
+                && let Some(token) = self.find(peers).await
+            {
+                return Some(Outcome::Found(token));
+            }
+        }
+        self.board().err().map(|error| put_off(error, false))
+    }
+
+    /// Tells the other replicas.
+    pub(super) async fn report(&mut self, news: Option<(Token, Moment)>) {
+        let Some(peers) = &self.shared.peers else {
+            return;
+        };
+        if let Some((token, sent)) = news {
+            peers.tell(&self.grant, &token, sent).await;
+        }
+        // After the token, so that whoever gets the lock next finds it.
+        if let Some(lock) = self.lock.take() {
+            peers.unlock(lock).await;
+        }
+    }
+
+    /// A token of another replica's that is fresh. One that is better than ours but about to age
+    /// is kept as well, for the case that Courier has none.
+    async fn find(&self, peers: &Arc<dyn Peers>) -> Option<Token> {
+        self.flight.promise(FIND_LIMIT);
+        let Found::Token(token) = peers.find(&self.grant, self.mission.avoid).await else {
+            return None;
+        };
+        let hit = self.keep(&token) == Some(Zone::Fresh);
+        peers.found(hit);
+        hit.then_some(token)
+    }
+
+    /// Puts a token into the slot if it is better than the one that is there, and says in which
+    /// zone it is then.
+    fn keep(&self, token: &Token) -> Option<Zone> {
+        let now = self.shared.clock.now();
+        let mut state = self.slot.lock();
+        // A slot that has left the map was invalidated: its users' tokens are not wanted.
+        if state.detached {
+            return None;
+        }
+        let variant = state.known_variant(&self.grant)?;
+        if !variant.is_flown_by(&self.flight) {
+            return None;
+        }
+        variant.store(token, self.mission.replaces, now).ok()?;
+        Some(variant.zone(now))
+    }
+
+    /// Exchanges the look for a call to Courier, as it would have been admitted without.
+    fn board(&mut self) -> Result<(), Error> {
+        let now = self.shared.clock.now().mono;
+        let admission = self.shared.gate.admit(self.mission.urgency, now)?;
+        let mut place = self.flight.admission();
+        // Nobody's, if somebody has taken the flight over.
+        let place = place.as_mut().ok_or_else(super::gone)?;
+        self.key_epoch = admission.key_epoch;
+        *place = admission;
+        Ok(())
+    }
+}
+
+fn put_off(error: Error, yielded: bool) -> Outcome {
+    Outcome::PutOff { error, yielded }
+}
+
+fn yielded() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "another replica is asking Courier for this user's token",
+    )
+}
