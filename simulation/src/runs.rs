@@ -55,7 +55,7 @@ pub(crate) const ALL: [Kind; 6] = [
 pub(crate) const ALONE: Kind = Kind {
     name: "without a shared cache",
     shared: false,
-    balancing: Balancing::RoundRobin,
+    balancing: Balancing::Any,
     jitter: true,
 };
 pub(crate) const ALONE_STICKY: Kind = Kind {

@@ -50,7 +50,7 @@ impl Setup {
             users,
             traffic: Traffic::USUAL,
             replicas: 200,
-            balancing: Balancing::RoundRobin,
+            balancing: Balancing::Any,
             shared: true,
             jitter: true,
             max_users: 10_000.max(users as usize / 100),
@@ -84,7 +84,7 @@ pub(crate) const fn at(hour: u64) -> Time {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Balancing {
     /// Any that is up.
-    RoundRobin,
+    Any,
     /// The one that the visit began on, as long as it is up.
     Sticky,
 }

@@ -115,6 +115,32 @@ fn entries_in_redis_are_those_of_an_hour() {
     assert_near(commands, per_second * 3.0, 0.03);
 }
 
+/// So that a day of ten million can be told from one of a million.
+#[test]
+fn everything_grows_with_the_users() {
+    for shared in [false, true] {
+        let day = |users| {
+            let setup = Setup {
+                shared,
+                max_users: 10_000,
+                ..quiet_day(users)
+            };
+            World::new(setup).run().stats
+        };
+        let (few, many) = (day(2_000), day(16_000));
+        let ratio = |sum: fn(&Stats) -> u64| sum(&many) as f64 / sum(&few) as f64;
+        assert_near(ratio(|stats| sum(stats.calls.day())), 8.0, 0.03);
+        if shared {
+            assert_near(ratio(|stats| sum(stats.redis_bytes.day())), 8.0, 0.03);
+            assert_near(
+                ratio(|stats| sum(stats.entries_by_second().day())),
+                8.0,
+                0.03,
+            );
+        }
+    }
+}
+
 fn eventful_day() -> Setup {
     Setup {
         replicas: 20,
