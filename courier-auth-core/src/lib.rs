@@ -88,6 +88,9 @@
 //! | `shared-cache` | `SharedCache`: one cache for many replicas, in a store of your own | no |
 //! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
 //! | `redis-cluster` | the same on a cluster | no |
+//!
+//! The guide `guides::replicas` (with the feature `redis`) says when a shared cache is worth it and
+//! how to run one.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

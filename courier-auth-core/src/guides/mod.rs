@@ -22,6 +22,12 @@ pub mod migrating {}
 pub mod operating {}
 #[doc = include_str!("refresh.md")]
 pub mod refresh {}
+// The table and the picture are what the simulation writes. It links to what comes with the feature.
+#[doc = include_str!("replicas.md")]
+#[doc = include_str!("replicas-day.md")]
+#[doc = include_str!("replicas-day.svg")]
+#[cfg(feature = "redis")]
+pub mod replicas {}
 #[doc = include_str!("scopes.md")]
 pub mod scopes {}
 #[doc = include_str!("security.md")]
