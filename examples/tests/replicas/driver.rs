@@ -60,6 +60,14 @@ impl Driver {
         }
     }
 
+    /// Rounds for so many seconds.
+    pub(crate) async fn rounds_for(&mut self, seconds: i64) {
+        let end = now() + seconds;
+        while now() < end {
+            self.round().await;
+        }
+    }
+
     pub(crate) fn answers(&self) -> usize {
         self.balancer.answers.load(Ordering::Relaxed)
     }
