@@ -37,10 +37,7 @@ impl Subjects {
                 .expect("a provider")
         };
         let names: Vec<String> = (0..USERS).map(|n| format!("user-{n:06}")).collect();
-        let requests: Vec<TokenRequest> = names
-            .iter()
-            .map(TokenRequest::for_user)
-            .collect();
+        let requests: Vec<TokenRequest> = names.iter().map(TokenRequest::for_user).collect();
         let moka = moka::future::Cache::builder()
             .max_capacity(2 * USERS as u64)
             .time_to_live(Duration::from_secs(3600))

@@ -51,12 +51,10 @@ async fn three_replicas_share_one_redis() {
     driver.rounds_for(PERIOD).await;
     phases.push(("a rolling deploy", begin));
 
-    begin = now();
-    let down_since = begin;
+    let down_since = now();
     redis.kill();
     driver.period().await;
 
-    begin = now();
     redis.restart().await;
     let all_back = tokio::spawn(all_back(redis.address(), replicas.len()));
     while !all_back.is_finished() {
