@@ -51,12 +51,10 @@ async fn three_replicas_share_one_redis() {
     driver.rounds_for(PERIOD).await;
     phases.push(("a rolling deploy", begin));
 
-    begin = now();
-    let down_since = begin;
+    let down_since = now();
     redis.kill();
     driver.period().await;
 
-    begin = now();
     redis.restart().await;
     let all_back = tokio::spawn(all_back(redis.address(), replicas.len()));
     while !all_back.is_finished() {
@@ -65,10 +63,9 @@ async fn three_replicas_share_one_redis() {
     }
     all_back.await.unwrap();
 
-    begin = now();
-    let down_until = begin;
+    let down_until = now();
     driver.period().await;
-    phases.push(("Redis is back", begin));
+    phases.push(("Redis is back", down_until));
 
     let periods = recorder.periods();
     println!(
