@@ -63,10 +63,9 @@ async fn three_replicas_share_one_redis() {
     }
     all_back.await.unwrap();
 
-    begin = now();
-    let down_until = begin;
+    let down_until = now();
     driver.period().await;
-    phases.push(("Redis is back", begin));
+    phases.push(("Redis is back", down_until));
 
     let periods = recorder.periods();
     println!(
