@@ -17,10 +17,8 @@ pub(crate) fn response(reply: Reply) -> Response {
             headers.append(HeaderName::from_static(name), value);
         }
     }
-    // Left to the server where it can see it, which for HEAD it cannot.
-    if let Some(length) = reply.content_length()
-        && length != reply.body().len()
-    {
+    // Said and not left to the server, which for HEAD sees an empty body.
+    if let Some(length) = reply.content_length() {
         headers.insert(CONTENT_LENGTH, length.into());
     }
     let status = StatusCode::from_u16(reply.status());
