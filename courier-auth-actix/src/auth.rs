@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_web::{
-    Error as ActixError, FromRequest, HttpRequest, HttpResponse,
+    Error as ActixError, FromRequest, HttpRequest, HttpResponse, Route,
     dev::Payload,
     web::{self, ServiceConfig},
 };
@@ -123,6 +123,16 @@ impl CourierAuth {
     /// as in [`web::resource`]: `/{tenant}/courier` is possible, and a malformed one (an open
     /// brace) makes actix-web panic when the app is built, before a request is served. Where
     /// `routes` configures a scope, the scope's path comes first.
+    ///
+    /// ```
+    /// # use courier_auth_actix::CourierAuth;
+    /// # fn example(courier: CourierAuth) {
+    /// use actix_web::App;
+    ///
+    /// // /api/inbox/token and /api/inbox/session.js
+    /// let app = App::new().configure(courier.prefix("/api/inbox").routes());
+    /// # }
+    /// ```
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         let prefix: String = prefix.into();
         let inner = prefix.trim_matches('/');
@@ -146,6 +156,16 @@ impl CourierAuth {
 
     /// The provider behind it, for [`invalidate`](TokenProvider::invalidate) on sign-out or
     /// [`status`](TokenProvider::status) on a health page.
+    ///
+    /// ```
+    /// # use courier_auth_actix::CourierAuth;
+    /// # use actix_web::{HttpResponse, web::Data};
+    /// async fn signed_out(courier: Data<CourierAuth>, user_id: String) -> HttpResponse {
+    ///     // After the app's own session is gone.
+    ///     courier.provider().invalidate(user_id);
+    ///     HttpResponse::NoContent().finish()
+    /// }
+    /// ```
     pub fn provider(&self) -> &TokenProvider {
         self.endpoint.provider()
     }
@@ -162,23 +182,37 @@ impl CourierAuth {
         move |config| {
             let path = |path| format!("{}{path}", courier.prefix);
             let (token, script) = (path(Endpoint::TOKEN_PATH), path(Endpoint::SCRIPT_PATH));
-            config.app_data(courier.clone());
-            // Counted by this worker alone: clones of the value would be counted by all of them.
-            let courier = Rc::new(courier);
-            // One route for all methods: which of them are answered is the contract's business,
-            // and actix-web's own 405 would have neither `no-store` nor a problem.
-            let answer = move |request: HttpRequest, payload: web::Payload| {
-                let courier = Rc::clone(&courier);
-                async move {
-                    let mut payload = payload.into_inner();
-                    let response = courier.answer(&request, &mut payload).await;
-                    drain(payload).await;
-                    response
-                }
-            };
-            config.service(web::resource(token).to(answer));
+            config.service(web::resource(token).route(courier.route()));
             config.service(web::resource(script).to(answer_script));
+            config.app_data(courier);
         }
+    }
+
+    /// The token alone, without `session.js`, at a path of the app's choice; the prefix does not
+    /// matter. It sets up no [`CourierToken`](crate::CourierToken).
+    ///
+    /// ```
+    /// # use courier_auth_actix::CourierAuth;
+    /// # fn example(courier: CourierAuth) {
+    /// use actix_web::App;
+    ///
+    /// let app = App::new().route("/api/courier-token", courier.route());
+    /// # }
+    /// ```
+    pub fn route(&self) -> Route {
+        // Counted by this worker alone: clones of the value would be counted by all of them.
+        let courier = Rc::new(self.clone());
+        // One route for all methods: which of them are answered is the contract's business, and
+        // actix-web's own 405 would have neither `no-store` nor a problem.
+        web::route().to(move |request: HttpRequest, payload: web::Payload| {
+            let courier = Rc::clone(&courier);
+            async move {
+                let mut payload = payload.into_inner();
+                let response = courier.answer(&request, &mut payload).await;
+                drain(payload).await;
+                response
+            }
+        })
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

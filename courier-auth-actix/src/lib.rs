@@ -127,30 +127,62 @@
 //! # actix_web::rt::System::new().block_on(the_signed_in_user_gets_a_token()).unwrap();
 //! ```
 //!
+//! # Guides
+//!
+//! [Getting started](guides::getting_started) · [recipes](guides::recipes) ·
+//! [migrating](guides::migrating) · [browsers and phones](courier_auth_core::guides::clients) ·
+//! [scopes and lifetimes](courier_auth_core::guides::scopes) ·
+//! [refreshing](courier_auth_core::guides::refresh) ·
+//! [security](courier_auth_core::guides::security) ·
+//! [testing](courier_auth_core::guides::testing) ·
+//! [operating](courier_auth_core::guides::operating) ·
+//! [troubleshooting](courier_auth_core::guides::troubleshooting)
+//!
 //! # Features
 //!
 //! | feature | adds | default |
 //! |---|---|---|
 //! | `emulator` | the module `emulator`: Courier's API in the process of your tests, with faults to order | no |
+//! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
+//! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your own | no |
+//! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
+//! | `redis-cluster` | the same on a cluster | no |
 //!
 //! [Courier Inbox]: https://www.courier.com/docs/platform/inbox/inbox-overview
 //! [actix-web]: https://docs.rs/actix-web
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// So that its examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod auth;
 mod error;
 mod extract;
+// Their examples use the emulator.
+#[cfg(any(not(doctest), feature = "emulator"))]
+pub mod guides;
 mod identity;
 mod reply;
 
 pub use auth::CourierAuth;
+#[cfg(feature = "redis")]
+pub use courier_auth_core::RedisCache;
 #[cfg(feature = "emulator")]
 pub use courier_auth_core::emulator;
+#[doc(inline)]
+pub use courier_auth_core::inspect;
+#[cfg(feature = "hmac")]
+#[expect(deprecated, reason = "deprecated for those who use it")]
+pub use courier_auth_core::user_signature;
 pub use courier_auth_core::{
-    CourierClient, CourierClientBuilder, Error, ErrorKind, Region, Scope, Status, Token, TokenId,
-    TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
+    CourierClient, CourierClientBuilder, Error, ErrorKind, Probe, Region, Scope, Status, Token,
+    TokenId, TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
 };
+#[cfg(feature = "shared-cache")]
+pub use courier_auth_core::{SharedCache, SharedCacheError, SharedCacheStatus};
 pub use error::CourierTokenError;
 pub use extract::CourierToken;
 pub use identity::IntoIdentity;

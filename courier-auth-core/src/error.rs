@@ -7,6 +7,21 @@ use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration}
 /// [`retry_after`](Self::retry_after) when. The text tells an operator what happened and what to
 /// do about it; it never contains the API key or a token. Clones are cheap, because every caller
 /// that waited for the same call to Courier receives the same error.
+///
+/// ```
+/// use courier_auth_core::{ErrorKind, TokenProvider, TokenRequest};
+///
+/// # async fn example(provider: TokenProvider) {
+/// match provider.token(&TokenRequest::for_user("user-1")).await {
+///     Ok(token) => println!("{} s", token.expires_in().as_secs()),
+///     Err(error) if error.is_transient() => {
+///         println!("later: {error}, in {:?}", error.retry_after());
+///     }
+///     Err(error) if error.kind() == ErrorKind::ApiKeyRefused => println!("wake somebody: {error}"),
+///     Err(error) => println!("a bug: {error}"),
+/// }
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 

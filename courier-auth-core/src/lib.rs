@@ -71,13 +71,33 @@
 //! away. The API key and tokens have no `Display`, are redacted in `Debug`, and appear in no error
 //! and no log. Redirects are not followed, and `http://` is refused except to loopback.
 //!
+//! # Guides
+//!
+//! [Browsers and phones](guides::clients) · [scopes and lifetimes](guides::scopes) ·
+//! [refreshing](guides::refresh) · [security](guides::security) · [testing](guides::testing) ·
+//! [operating](guides::operating) · [troubleshooting](guides::troubleshooting) ·
+//! [migrating](guides::migrating)
+//!
 //! # Features
 //!
 //! | feature | what it adds | default |
 //! |---|---|---|
 //! | `emulator` | an emulator of Courier's API for tests and offline development | no |
+//! | `cli` | the program `courier-token`: `cargo install courier-auth-core --features cli` | no |
+//! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
+//! | `shared-cache` | `SharedCache`: one cache for many replicas, in a store of your own | no |
+//! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
+//! | `redis-cluster` | the same on a cluster | no |
+//!
+//! The guide `guides::replicas` (with the feature `redis`) says when a shared cache is worth it and
+//! how to run one.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+// So that its examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 mod cache;
 mod client;
@@ -85,19 +105,32 @@ mod client;
 pub mod emulator;
 mod endpoint;
 mod error;
-#[cfg(any(doc, doctest))]
+// Their examples use the emulator.
+#[cfg(any(not(doctest), feature = "emulator"))]
 pub mod guides;
+pub mod inspect;
 mod provider;
 mod request;
 mod retry;
 mod scope;
+#[cfg(feature = "shared-cache")]
+mod shared;
+#[cfg(feature = "hmac")]
+mod signature;
 mod token;
 
 pub use cache::Status;
-pub use client::{CourierClient, CourierClientBuilder, Region};
+pub use client::{CourierClient, CourierClientBuilder, Probe, Region};
 pub use endpoint::{Call, Endpoint, Reply};
 pub use error::{Error, ErrorKind};
 pub use provider::{TokenProvider, TokenProviderBuilder};
 pub use request::{TokenRequest, UserId};
 pub use scope::Scope;
+#[cfg(feature = "redis")]
+pub use shared::RedisCache;
+#[cfg(feature = "shared-cache")]
+pub use shared::{SharedCache, SharedCacheError, SharedCacheStatus};
+#[cfg(feature = "hmac")]
+#[expect(deprecated, reason = "deprecated for those who use it")]
+pub use signature::user_signature;
 pub use token::{Token, TokenId};

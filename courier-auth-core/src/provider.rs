@@ -1,3 +1,6 @@
+#[cfg(feature = "shared-cache")]
+mod shared;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
@@ -32,7 +35,8 @@ pub struct TokenProvider(Arc<Inner>);
 
 impl TokenProvider {
     /// A provider that takes `COURIER_API_KEY` and, if set, `COURIER_BASE_URL` from the
-    /// environment, as Courier's own SDKs do.
+    /// environment, as Courier's own SDKs do. With other settings besides:
+    /// [`TokenProviderBuilder::from_env`].
     ///
     /// # Errors
     ///
@@ -64,6 +68,16 @@ impl TokenProvider {
     /// Compare [`Token::id`] to see which. A token that is fresh is not refreshed, so this may be
     /// called as often as a browser asks.
     ///
+    /// ```
+    /// # use courier_auth_core::{Error, Token, TokenProvider, TokenRequest};
+    /// # async fn example(provider: TokenProvider, held: Token) -> Result<(), Error> {
+    /// let next = provider.refresh(&TokenRequest::for_user("user-1"), &held.id()).await?;
+    /// if next.id() != held.id() {
+    ///     // Go on with `next`. Otherwise with `held`, and come back after `held.refresh_in()`.
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`token`](Self::token).
@@ -88,12 +102,15 @@ impl TokenProvider {
     /// Forgets a user's tokens, on sign-out for example.
     ///
     /// It revokes nothing: Courier has no way to, and a token that a browser has works until it
-    /// expires.
+    /// expires. End the app's own session first, or its page has the next token at once. Tokens in a
+    /// shared cache that were issued before are no longer taken from it; a replica that has one
+    /// already may hand it out until it ages.
     pub fn invalidate(&self, user_id: impl AsRef<str>) {
         self.0.cache.invalidate(user_id.as_ref());
     }
 
-    /// Uses another API key from now on. Cached tokens stay.
+    /// Uses another API key from now on. Cached tokens stay, those in a shared cache as well: it is
+    /// read with both keys and written with the new one.
     ///
     /// # Errors
     ///
@@ -102,14 +119,32 @@ impl TokenProvider {
         self.0.cache.set_api_key(api_key.into())
     }
 
-    /// How the provider is doing, for a health page.
+    /// How the provider is doing, for a health page. Asks nobody and waits for nobody.
+    ///
+    /// ```
+    /// # use courier_auth_core::{Error, TokenProvider};
+    /// # fn example(provider: TokenProvider) {
+    /// let status = provider.status();
+    /// if status.api_key_refused {
+    ///     let error = status.last_error.as_ref().map(Error::to_string);
+    ///     eprintln!("a person must look at the API key: {}", error.unwrap_or_default());
+    /// }
+    /// # }
+    /// ```
     pub fn status(&self) -> Status {
         self.0.cache.status()
     }
 
     /// Where the workspace lives.
     pub fn region(&self) -> Region {
-        self.0.region
+        self.0.client.region()
+    }
+
+    /// The client that the provider asks Courier with, for the calls that are not about handing out
+    /// tokens, such as [`CourierClient::mark_read`]. It shares the provider's API key and nothing of
+    /// its cache.
+    pub fn client(&self) -> &CourierClient {
+        &self.0.client
     }
 
     async fn get(&self, request: &TokenRequest, wish: Wish) -> Result<Token, Error> {
@@ -121,13 +156,27 @@ impl TokenProvider {
 impl fmt::Debug for TokenProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenProvider")
-            .field("region", &self.0.region)
+            .field("region", &self.region())
             .field("defaults", &self.0.defaults)
             .finish_non_exhaustive()
     }
 }
 
 /// Settings of a [`TokenProvider`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use courier_auth_core::{Region, Scope, TokenProviderBuilder};
+///
+/// # fn main() -> Result<(), courier_auth_core::Error> {
+/// let provider = TokenProviderBuilder::from_env()? // or `TokenProvider::builder(api_key)`
+///     .region(Region::Eu)
+///     .scopes(Scope::RECOMMENDED)
+///     .lifetime(Duration::from_secs(15 * 60))
+///     .max_users(50_000)
+///     .build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct TokenProviderBuilder {
@@ -136,6 +185,8 @@ pub struct TokenProviderBuilder {
     lifetime: Option<Duration>,
     max_users: usize,
     runtime: Option<Handle>,
+    #[cfg(feature = "shared-cache")]
+    shared: shared::SharedSettings,
 }
 
 impl TokenProviderBuilder {
@@ -156,6 +207,8 @@ impl TokenProviderBuilder {
             lifetime: None,
             max_users: DEFAULT_MAX_USERS,
             runtime: None,
+            #[cfg(feature = "shared-cache")]
+            shared: shared::SharedSettings::default(),
         }
     }
 
@@ -169,6 +222,13 @@ impl TokenProviderBuilder {
     /// region's.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.client = self.client.base_url(url);
+        self
+    }
+
+    /// Another address of Courier's inbox API, with its path, for [`CourierClient::mark_read`] and
+    /// nothing else. Default: the region's, or none if the base URL is not Courier's.
+    pub fn inbox_url(mut self, url: impl Into<String>) -> Self {
+        self.client = self.client.inbox_url(url);
         self
     }
 
@@ -238,12 +298,19 @@ impl TokenProviderBuilder {
             scopes: self.scopes.unwrap_or(Ok(fallback.scopes))?,
             lifetime: check_lifetime(self.lifetime.unwrap_or(fallback.lifetime))?,
         };
+        #[cfg(feature = "shared-cache")]
+        let rings = self.shared.rings(self.client.api_key())?;
         let client = self.client.build()?;
         let runtime = self.runtime.or_else(|| Handle::try_current().ok());
+        let clock = Clock::default();
+        #[cfg(feature = "shared-cache")]
+        let peers = self.shared.peers(rings, &client, defaults.lifetime, &clock);
+        #[cfg(not(feature = "shared-cache"))]
+        let peers = None;
         Ok(TokenProvider(Arc::new(Inner {
-            region: client.region(),
+            client: client.clone(),
             defaults,
-            cache: TokenCache::new(Arc::new(client), self.max_users, runtime, Clock::default()),
+            cache: TokenCache::new(Arc::new(client), peers, self.max_users, runtime, clock),
         })))
     }
 }
@@ -251,7 +318,7 @@ impl TokenProviderBuilder {
 struct Inner {
     cache: TokenCache,
     defaults: Defaults,
-    region: Region,
+    client: CourierClient,
 }
 
 const DEFAULT_MAX_USERS: usize = 10_000;

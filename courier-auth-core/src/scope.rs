@@ -59,6 +59,14 @@ impl Scope {
 
     /// Read one brand.
     ///
+    /// ```
+    /// use courier_auth_core::Scope;
+    ///
+    /// assert_eq!(Scope::read_brand("acme")?.as_str(), "read:brands:acme");
+    /// assert!(Scope::read_brand("acme write:brands").is_err());
+    /// # Ok::<(), courier_auth_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// When the id is empty, longer than 256 bytes or contains `*`, `:`, white space or control
@@ -90,6 +98,18 @@ impl Scope {
     pub const TENANTS_NOTIFICATIONS_WRITE: Self = Self::fixed("tenants:notifications:write");
 
     /// Read one tenant.
+    ///
+    /// ```
+    /// use courier_auth_core::{Scope, TokenRequest};
+    ///
+    /// // For the embedded designer of one tenant:
+    /// let designer = TokenRequest::for_user("user-1").scopes([
+    ///     Scope::tenant_read("acme")?,
+    ///     Scope::tenant_notification_read("acme")?,
+    ///     Scope::tenant_notification_write("acme")?,
+    /// ]);
+    /// # Ok::<(), courier_auth_core::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -154,6 +154,30 @@ impl Token {
         sent: Moment,
         clock: Clock,
     ) -> Result<Self, Error> {
+        Self::check(answer, grant, sent, Duration::MAX, clock)
+    }
+
+    /// Checks a token that another replica was issued, as if it came from Courier, of whose life
+    /// that replica says so much is `left`.
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn adopt(
+        token: SecretString,
+        left: Duration,
+        grant: &Grant,
+        now: Moment,
+        clock: Clock,
+    ) -> Result<Self, Error> {
+        let answer = Issued { token, date: None };
+        Self::check(answer, grant, now, left, clock)
+    }
+
+    fn check(
+        answer: Issued,
+        grant: &Grant,
+        sent: Moment,
+        at_most: Duration,
+        clock: Clock,
+    ) -> Result<Self, Error> {
         let secret = answer.token;
         check_shape(secret.expose_secret())?;
         let claims = Claims::read(secret.expose_secret())?;
@@ -161,6 +185,7 @@ impl Token {
             check_user(scope, &grant.user_id)?;
         }
         let life = claims.life(answer.date, sent.wall, grant.lifetime);
+        let life = life.min(at_most);
         let lifetime = claims.lifetime(grant.lifetime);
         // No use in a token that ends before a browser has used it; asking again would be a storm.
         if life <= Windows::new(grant.lifetime, 0.0).grace {

@@ -9,6 +9,10 @@ use courier_auth_core::{
     emulator::{Emulator, EmulatorServer, ErrorBody, Fault},
 };
 use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 fn client(courier: &EmulatorServer) -> CourierClient {
     CourierClient::builder(courier.api_key())
@@ -191,6 +195,31 @@ async fn torn_sockets_and_false_tokens() {
     }))
     .await;
     assert_eq!(elsewhere.calls().len(), 0, "no redirect was followed");
+}
+
+/// Whoever answers in Courier's place does not fill the memory.
+#[tokio::test]
+async fn an_answer_without_end_is_cut_off() {
+    const MANY: usize = 64 * 1024 * 1024;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _request = stream.read(&mut [0; 4096]).await.unwrap();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"token\":\"";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut sent = 0;
+        while sent < MANY && stream.write_all(&[b'x'; 16 * 1024]).await.is_ok() {
+            sent += 16 * 1024;
+        }
+        sent
+    });
+    let client = CourierClient::builder("pk_test").base_url(url).build();
+    let request = TokenRequest::for_user("user-1");
+    let error = client.unwrap().issue_token(&request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    // The rest is what the sockets hold.
+    assert!(server.await.unwrap() < MANY);
 }
 
 #[tokio::test]

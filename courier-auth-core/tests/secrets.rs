@@ -19,6 +19,8 @@ use courier_auth_core::{
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 const KEY: &str = "pk_canary_5ecre7";
+/// A password of Redis, an encryption key, a previous API key.
+const OTHER: &str = "0ther_canary_5ecre7";
 
 /// All that was printed or logged.
 #[derive(Clone, Default)]
@@ -73,6 +75,8 @@ async fn no_secret_is_printed_logged_or_answered() {
         tokens.extend(drive(&record, fault).await);
     }
     construction(&record);
+    #[cfg(feature = "redis")]
+    tokens.extend(shared_cache(&record).await);
 
     let text = record.text();
     assert!(
@@ -85,6 +89,16 @@ async fn no_secret_is_printed_logged_or_answered() {
         "the API key shows in\n{}",
         around(&text, KEY)
     );
+    assert!(
+        !text.contains(OTHER),
+        "a secret shows in\n{}",
+        around(&text, OTHER)
+    );
+    if cfg!(feature = "redis") {
+        // Of 40 failures.
+        let warnings = text.matches("the shared cache is in trouble").count();
+        assert_eq!(warnings, 1, "one warning a minute");
+    }
     assert!(tokens.len() > 5);
     for token in tokens {
         let signature = token.rsplit('.').next().unwrap();
@@ -131,8 +145,10 @@ async fn drive(record: &Record, fault: Option<Fault>) -> Vec<String> {
     let builder = TokenProvider::builder(KEY).base_url(courier.url());
     record.show(&builder);
     let provider = builder.build().unwrap();
+    // There is no inbox at this address, which is an error too.
     let client = CourierClient::builder(KEY)
         .base_url(courier.url())
+        .inbox_url(courier.url())
         .build()
         .unwrap();
     let endpoint = Endpoint::new(provider.clone());
@@ -150,6 +166,15 @@ async fn drive(record: &Record, fault: Option<Fault>) -> Vec<String> {
                 tokens.push(token.as_str().to_owned());
             }
             Err(error) => record.show_error(&error),
+        }
+    }
+    for outcome in [
+        client.mark_read("user-1", "1-a").await,
+        client.archive_request("1-a").await,
+        client.probe().await.map(|probe| record.show(&probe)),
+    ] {
+        if let Err(error) = outcome {
+            record.show_error(&error);
         }
     }
     for method in ["GET", "HEAD", "POST", "PUT"] {
@@ -191,6 +216,49 @@ fn construction(record: &Record) {
     }
     let provider = TokenProvider::builder(KEY).build().unwrap();
     record.show_error(&provider.set_api_key(format!("{KEY} {KEY}")).unwrap_err());
+}
+
+/// A shared cache that cannot be reached, with secrets wherever there may be one.
+#[cfg(feature = "redis")]
+async fn shared_cache(record: &Record) -> Vec<String> {
+    use courier_auth_core::RedisCache;
+
+    let courier = Emulator::with_api_key(KEY).serve(0).await.unwrap();
+    let mut encryption_key = [0; 32];
+    encryption_key[..OTHER.len()].copy_from_slice(OTHER.as_bytes());
+    // Nobody listens there.
+    let redis = RedisCache::new(format!("redis://user:{OTHER}@127.0.0.1:1/0")).unwrap();
+    record.show(&redis);
+    let builder = TokenProvider::builder(KEY)
+        .base_url(courier.url())
+        .shared_cache(redis)
+        .encryption_key(encryption_key)
+        .previous_api_key(OTHER);
+    record.show(&builder);
+    // As the array would be printed.
+    let digits = format!("{:?}", OTHER.as_bytes());
+    assert!(!record.text().contains(digits.trim_matches(['[', ']'])));
+    let provider = builder.build().unwrap();
+    let mut tokens = Vec::new();
+    for user in 0..20 {
+        let request = TokenRequest::for_user(user);
+        tokens.push(provider.token(&request).await.unwrap().as_str().to_owned());
+        provider.invalidate(user.to_string());
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    provider.set_api_key(format!("{OTHER}2")).unwrap();
+    record.show(&provider);
+    record.show(&provider.status());
+    let shared = provider.status().shared_cache.unwrap();
+    assert!(shared.errors > 1 && shared.bypassing && shared.last_error.is_some());
+
+    let malformed = TokenProvider::builder(KEY).previous_api_key(format!("{OTHER} {OTHER}"));
+    record.show(&malformed);
+    record.show_error(&malformed.build().unwrap_err());
+    for url in [OTHER.to_owned(), format!("redis://:{OTHER}@localhost:x")] {
+        record.show_error(&RedisCache::new(url).unwrap_err());
+    }
+    tokens
 }
 
 fn around(text: &str, what: &str) -> String {

@@ -93,6 +93,15 @@ impl CourierAuthLayer {
     ///
     /// The layer compares it with the path as it sees it: inside a nested router that is the rest
     /// of the path. Routes are not moved by it but by where the app nests them.
+    ///
+    /// ```
+    /// # use axum::Router;
+    /// # use courier_auth_tower::CourierAuthLayer;
+    /// # fn example(courier: CourierAuthLayer) {
+    /// // /api/inbox/token and /api/inbox/session.js
+    /// let app: Router = Router::new().layer(courier.prefix("/api/inbox"));
+    /// # }
+    /// ```
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
         let prefix = prefix.trim_matches('/');
@@ -117,6 +126,15 @@ impl CourierAuthLayer {
 
     /// A layer that answers nothing itself and only lets handlers take a
     /// [`CourierToken`](crate::CourierToken), for apps that mount the token as a route.
+    ///
+    /// ```
+    /// # use axum::{Router, routing::get};
+    /// # use courier_auth_tower::{CourierAuthLayer, CourierToken};
+    /// # async fn page(_: CourierToken) {}
+    /// # fn example(courier: CourierAuthLayer) {
+    /// let pages: Router = Router::new().route("/", get(page)).layer(courier.extension());
+    /// # }
+    /// ```
     pub fn extension(&self) -> Self {
         Self {
             courier: Arc::clone(&self.courier),
@@ -126,7 +144,18 @@ impl CourierAuthLayer {
     }
 
     /// The provider whose tokens are handed out, to call
-    /// [`invalidate`](TokenProvider::invalidate) on sign-out for example.
+    /// [`invalidate`](TokenProvider::invalidate) on sign-out for example, or
+    /// [`status`](TokenProvider::status) on a health page.
+    ///
+    /// ```
+    /// # use axum::{Router, routing::get};
+    /// # use courier_auth_tower::{CourierAuthLayer, Status};
+    /// # fn example(courier: CourierAuthLayer) {
+    /// let provider = courier.provider().clone();
+    /// let health = get(async move || format!("{} users", provider.status().users));
+    /// let app: Router = Router::new().route("/healthz", health).layer(courier);
+    /// # }
+    /// ```
     pub fn provider(&self) -> &TokenProvider {
         self.courier.provider()
     }

@@ -232,17 +232,37 @@
 //! # }
 //! ```
 //!
+//! # Guides
+//!
+//! [Getting started](guides::getting_started) · [recipes](guides::recipes) ·
+//! [migrating](guides::migrating) · [browsers and phones](courier_auth_core::guides::clients) ·
+//! [scopes and lifetimes](courier_auth_core::guides::scopes) ·
+//! [refreshing](courier_auth_core::guides::refresh) ·
+//! [security](courier_auth_core::guides::security) ·
+//! [testing](courier_auth_core::guides::testing) ·
+//! [operating](courier_auth_core::guides::operating) ·
+//! [troubleshooting](courier_auth_core::guides::troubleshooting)
+//!
 //! # Features
 //!
 //! | feature | | default |
 //! |---|---|---|
 //! | `axum` | `CourierAuthLayer::routes` and `CourierAuthLayer::route` | yes |
 //! | `emulator` | the module `emulator`: Courier's API in process, for tests | no |
+//! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
+//! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your own | no |
+//! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
+//! | `redis-cluster` | the same on a cluster | no |
 //!
 //! [axum]: https://docs.rs/axum
 //! [tower]: https://docs.rs/tower
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+// So that its examples are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 mod body;
 mod courier;
@@ -250,6 +270,9 @@ mod drain;
 mod error;
 mod extract;
 mod future;
+// Their examples use both features.
+#[cfg(any(not(doctest), all(feature = "axum", feature = "emulator")))]
+pub mod guides;
 mod identity;
 mod layer;
 mod reply;
@@ -257,13 +280,22 @@ mod reply;
 mod routes;
 mod service;
 
+#[cfg(feature = "redis")]
+pub use courier_auth_core::RedisCache;
 #[cfg(feature = "emulator")]
 #[doc(inline)]
 pub use courier_auth_core::emulator;
+#[doc(inline)]
+pub use courier_auth_core::inspect;
+#[cfg(feature = "hmac")]
+#[expect(deprecated, reason = "deprecated for those who use it")]
+pub use courier_auth_core::user_signature;
 pub use courier_auth_core::{
-    CourierClient, CourierClientBuilder, Error, ErrorKind, Region, Scope, Status, Token, TokenId,
-    TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
+    CourierClient, CourierClientBuilder, Error, ErrorKind, Probe, Region, Scope, Status, Token,
+    TokenId, TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
 };
+#[cfg(feature = "shared-cache")]
+pub use courier_auth_core::{SharedCache, SharedCacheError, SharedCacheStatus};
 
 pub use self::{
     body::ResponseBody, error::CourierTokenRejection, extract::CourierToken,

@@ -6,7 +6,8 @@ use std::{error::Error, fmt, io};
 pub struct StartError(String);
 
 impl StartError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
+    /// An error that says this.
+    pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
 
@@ -40,5 +41,11 @@ impl Error for StartError {}
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self::because("the server failed", &error)
+    }
+}
+
+impl From<courier_auth_core::Error> for StartError {
+    fn from(error: courier_auth_core::Error) -> Self {
+        Self::because("cannot use Courier", &error)
     }
 }

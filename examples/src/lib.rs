@@ -8,6 +8,7 @@ pub mod emulator;
 
 mod demo;
 mod error;
+mod health;
 mod sdk;
 mod settings;
 mod start;
@@ -15,4 +16,6 @@ mod stop;
 
 #[cfg(feature = "inbox")]
 pub use self::start::start_emulator;
-pub use self::{demo::Demo, error::StartError, settings::Settings, start::start, stop::Stop};
+pub use self::{
+    demo::Demo, error::StartError, health::health, settings::Settings, start::start, stop::Stop,
+};

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "redis")]
+use courier_auth_core::RedisCache;
 use courier_auth_core::{
     ErrorKind as CourierErrorKind, Scope, TokenProvider, TokenProviderBuilder,
 };
@@ -14,7 +16,7 @@ use courier_auth_core::{
 use crate::error::StartError;
 
 /// What the environment says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
     /// `PORT`, of 127.0.0.1; 0 is any free one. Default: 3000.
@@ -23,6 +25,10 @@ pub struct Settings {
     pub token_lifetime: Duration,
     /// Whether to talk to Courier, because `COURIER_API_KEY` is set, or to an emulator of it.
     pub courier: bool,
+    /// `REDIS_URL`: the Redis or Valkey that replicas share their tokens on. It may hold a
+    /// password. Default: none.
+    #[cfg(feature = "redis")]
+    pub redis_url: Option<String>,
 }
 
 impl Settings {
@@ -39,11 +45,21 @@ impl Settings {
                  or none for the emulator",
             ));
         }
+        let redis_url: Option<String> = variable("REDIS_URL", "a URL")?;
+        let redis_url = redis_url.filter(|url| !url.is_empty());
+        if cfg!(not(feature = "redis")) && redis_url.is_some() {
+            return Err(StartError::new(
+                "REDIS_URL is set: start with `--features redis`, or without it for a cache in \
+                 this process alone",
+            ));
+        }
         let seconds = variable("TOKEN_LIFETIME", "a number of seconds")?.unwrap_or(3600);
         Ok(Self {
             port: port(3000)?,
             token_lifetime: Duration::from_secs(seconds),
             courier,
+            #[cfg(feature = "redis")]
+            redis_url,
         })
     }
 
@@ -64,6 +80,11 @@ impl Settings {
     ) -> Result<TokenProvider, StartError> {
         begin
             .and_then(|builder| {
+                #[cfg(feature = "redis")]
+                let builder = match &self.redis_url {
+                    Some(url) => builder.shared_cache(RedisCache::new(url)?),
+                    None => builder,
+                };
                 builder
                     .lifetime(self.token_lifetime)
                     // Inbox, toasts and the preferences page.
@@ -77,6 +98,17 @@ impl Settings {
     }
 }
 
+/// Without the URL, which may hold a password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("port", &self.port)
+            .field("token_lifetime", &self.token_lifetime)
+            .field("courier", &self.courier)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Default for Settings {
     /// Any free port, and the emulator.
     fn default() -> Self {
@@ -84,6 +116,8 @@ impl Default for Settings {
             port: 0,
             token_lifetime: Duration::from_secs(3600),
             courier: false,
+            #[cfg(feature = "redis")]
+            redis_url: None,
         }
     }
 }

@@ -17,7 +17,7 @@ async fn page(token: CourierToken) -> String {
 }
 
 async fn scope(token: CourierToken) -> String {
-    token.into_inner().scope().to_owned()
+    token.into_inner().scope().into_owned()
 }
 
 async fn open_page(token: Result<CourierToken, CourierTokenError>) -> impl Responder {

@@ -1,6 +1,6 @@
 //! Where the route lies, and what an app can get wrong about it.
 
-use actix_web::{App, test::init_service, web};
+use actix_web::{App, http::Method, test::init_service, web};
 use courier_auth_actix::{CourierAuth, CourierToken};
 
 use crate::support::{TOKEN, by_header, call, emulator, get, provider};
@@ -120,4 +120,27 @@ async fn the_apps_default_service_stays() {
             "{uri}"
         );
     }
+}
+
+#[actix_web::test]
+async fn the_token_alone_at_a_path_of_the_apps_own() {
+    let (emulator, courier) = courier().await;
+    let app = App::new()
+        .route("/api/courier-token", courier.route())
+        .configure(courier.routes());
+    let app = init_service(app).await;
+
+    let old = call(&app, get("/api/courier-token", "u").to_request()).await;
+    let new = call(&app, get(TOKEN, "u").to_request()).await;
+    assert_eq!(old.status, 200);
+    assert_eq!(old.token(), new.token());
+    assert_eq!(emulator.issued(), 1);
+
+    let put = get("/api/courier-token", "u").method(Method::PUT);
+    let put = call(&app, put.to_request()).await;
+    assert_eq!(put.status, 405);
+    assert_eq!(put.header("allow"), Some("GET, HEAD, POST"));
+    assert_eq!(put.header("cache-control"), Some("no-store"));
+    let script = get("/api/session.js", "u").to_request();
+    assert_eq!(call(&app, script).await.status, 404);
 }

@@ -57,6 +57,16 @@ impl Breaker {
         })
     }
 
+    /// Whether [`admit`](Self::admit) would let a caller through.
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn would_admit(&self, now: Instant) -> bool {
+        match self.lock().phase {
+            Phase::Closed => true,
+            Phase::Open { until } => now >= until,
+            Phase::Probing { .. } => false,
+        }
+    }
+
     /// Pauses, longer each time until it is closed; jittered by `u` so that replicas do not probe
     /// together. A late failure of a call from before the pause does not lengthen it.
     ///

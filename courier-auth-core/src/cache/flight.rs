@@ -13,10 +13,12 @@ use tokio::{
 use tracing::{Instrument, debug, error, info_span, warn};
 
 use super::{
+    clock::Moment,
     gone,
+    peers::Held,
     shared::{Home, Shared},
-    slot::Slot,
-    upstream::{Admission, QUEUE_WAIT},
+    slot::{Slot, Variant},
+    upstream::{Admission, QUEUE_WAIT, Urgency},
 };
 use crate::{
     error::{Error, ErrorKind, chain},
@@ -30,8 +32,6 @@ use crate::{
 pub(crate) struct Flight {
     /// Where it runs, and through which connections.
     pub(crate) home: Arc<Home>,
-    /// The token that it is to replace because Courier refused it.
-    replaces: Option<TokenId>,
     landing: watch::Receiver<Option<Landing>>,
     /// By when its task will have shown the next sign of life.
     due: Mutex<Instant>,
@@ -70,7 +70,7 @@ impl Flight {
         self.admission().take()
     }
 
-    fn admission(&self) -> MutexGuard<'_, Option<Admission>> {
+    pub(super) fn admission(&self) -> MutexGuard<'_, Option<Admission>> {
         self.admission
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -81,7 +81,7 @@ impl Flight {
     }
 
     /// Promises the next sign of life.
-    fn promise(&self, within: Duration) {
+    pub(super) fn promise(&self, within: Duration) {
         *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + within + SLACK;
     }
 }
@@ -104,15 +104,42 @@ pub(crate) enum Landing {
     Abandoned,
 }
 
+/// What a flight is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mission {
+    pub(crate) urgency: Urgency,
+    /// The cached token, if it is to be replaced because Courier refused it.
+    pub(crate) replaces: Option<TokenId>,
+    /// A token that Courier is said to have refused, cached or not.
+    pub(crate) avoid: Option<TokenId>,
+    /// Whether to leave it to another replica that is at it already.
+    pub(crate) yields: bool,
+}
+
+/// How a flight went, before anybody knows.
+pub(super) enum Outcome {
+    /// What Courier said.
+    Asked(Result<Token, Error>),
+    /// Another replica had a token. It is in the slot.
+    Found(Token),
+    /// Courier was not asked: it may not be, or another replica is at it (`yielded`).
+    PutOff { error: Error, yielded: bool },
+}
+
 /// The side of a flight that flies it. Whatever happens to it, a landing is published and the
 /// slot is cleared: when it is done, when it panics, and when its runtime drops it unpolled.
 pub(crate) struct Pilot {
-    shared: Arc<Shared>,
-    slot: Arc<Slot>,
-    grant: Grant,
-    flight: Arc<Flight>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) grant: Grant,
+    pub(super) mission: Mission,
+    pub(super) flight: Arc<Flight>,
     publisher: watch::Sender<Option<Landing>>,
-    key_epoch: u64,
+    pub(super) key_epoch: u64,
+    /// When Courier was asked.
+    sent: Option<Moment>,
+    /// To be given back in the end.
+    pub(super) lock: Option<Held>,
     landed: bool,
 }
 
@@ -122,7 +149,7 @@ impl Pilot {
         slot: Arc<Slot>,
         grant: Grant,
         home: Arc<Home>,
-        replaces: Option<TokenId>,
+        mission: Mission,
         admission: Admission,
     ) -> Self {
         let (publisher, landing) = watch::channel(None);
@@ -131,7 +158,6 @@ impl Pilot {
         Self {
             flight: Arc::new(Flight {
                 home,
-                replaces,
                 landing,
                 due: Mutex::new(Instant::now() + SLACK),
                 admission: Mutex::new(Some(admission)),
@@ -139,8 +165,11 @@ impl Pilot {
             shared,
             slot,
             grant,
+            mission,
             publisher,
             key_epoch,
+            sent: None,
+            lock: None,
             landed: false,
         }
     }
@@ -158,17 +187,26 @@ impl Pilot {
     }
 
     async fn fly(mut self) {
-        let outcome = AssertUnwindSafe(self.ask()).catch_unwind().await;
+        let outcome = AssertUnwindSafe(self.decide()).catch_unwind().await;
         let outcome = outcome.unwrap_or_else(|_panic| {
-            Err(Error::new(
+            Outcome::Asked(Err(Error::new(
                 ErrorKind::Runtime,
                 "the call to Courier panicked: this is a bug, please report it",
-            ))
+            )))
         });
-        self.land(outcome);
+        let news = self.land(outcome);
+        // Nobody waits any more.
+        self.report(news).await;
     }
 
-    async fn ask(&self) -> Result<Token, Error> {
+    async fn decide(&mut self) -> Outcome {
+        if let Some(outcome) = self.look().await {
+            return outcome;
+        }
+        Outcome::Asked(self.ask().await)
+    }
+
+    async fn ask(&mut self) -> Result<Token, Error> {
         let flight = Arc::clone(&self.flight);
         let queued = flight
             .admission()
@@ -196,22 +234,42 @@ impl Pilot {
                 "Courier did not answer within 10 seconds",
             )
         })??;
-        Token::accept(issued, grant, sent, clock.clone())
+        let token = Token::accept(issued, grant, sent, clock.clone())?;
+        self.sent = Some(sent);
+        Ok(token)
     }
 
-    fn land(&mut self, outcome: Result<Token, Error>) {
+    /// Clears the slot and publishes the outcome. Returns a token that other replicas want to know
+    /// of, with when it was asked for.
+    fn land(&mut self, outcome: Outcome) -> Option<(Token, Moment)> {
         let now = self.shared.clock.now();
-        let mut outcome = outcome;
+        let mut outcome = match outcome {
+            Outcome::Asked(outcome) => outcome,
+            Outcome::Found(token) => {
+                debug!(user_id = %self.grant.user_id, "another replica had a token");
+                self.relieve(|_variant| {});
+                self.publish(Landing::Token(token));
+                self.shared.tidy(&self.grant.user_id, &self.slot);
+                return None;
+            }
+            Outcome::PutOff { error, yielded } => {
+                self.relieve(|variant| variant.note_look(error.clone(), yielded, now.mono));
+                self.publish(Landing::Failed(error));
+                return None;
+            }
+        };
+        let mut news = None;
         {
             let mut state = self.slot.lock();
             // Only in its own place: a flight that was taken over may not undo its successor.
             if let Some(variant) = state.known_variant(&self.grant)
                 && variant.relieve(&self.flight)
             {
-                if let Ok(token) = &outcome
-                    && let Err(error) = variant.store(token, self.flight.replaces, now)
-                {
-                    outcome = Err(error);
+                if let Ok(token) = &outcome {
+                    match variant.store(token, self.mission.replaces, now) {
+                        Ok(()) => news = self.sent.map(|sent| (token.clone(), sent)),
+                        Err(error) => outcome = Err(error),
+                    }
                 }
                 if let Err(error) = &outcome
                     && is_about_the_user(error.kind())
@@ -232,6 +290,18 @@ impl Pilot {
             Err(error) => Landing::Failed(error),
         });
         self.shared.tidy(&self.grant.user_id, &self.slot);
+        news
+    }
+
+    /// Takes the flight off its variant, if it is still there: one that was taken over may not undo
+    /// its successor.
+    fn relieve(&self, note: impl FnOnce(&mut Variant)) {
+        let mut state = self.slot.lock();
+        if let Some(variant) = state.known_variant(&self.grant)
+            && variant.relieve(&self.flight)
+        {
+            note(variant);
+        }
     }
 
     fn publish(&mut self, landing: Landing) {
@@ -259,9 +329,7 @@ impl Drop for Pilot {
         if self.landed {
             return;
         }
-        if let Some(variant) = self.slot.lock().known_variant(&self.grant) {
-            variant.relieve(&self.flight);
-        }
+        self.relieve(|_variant| {});
         self.publish(Landing::Abandoned);
     }
 }

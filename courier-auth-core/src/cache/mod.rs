@@ -1,12 +1,15 @@
 //! Tokens by user: served while they are fresh, refreshed before they end, asked for once.
 //!
 //! `policy` decides, `slot` remembers, `flight` asks Courier in a task of its own, `upstream`
-//! says whether Courier may be asked (with a `breaker`), `clock` tells the time, `shared` is what
-//! they all need. This file ties them together: it looks at a slot, decides and waits.
+//! says whether Courier may be asked (with a `breaker`), `peers` are the other replicas and `look`
+//! asks them first, `clock` tells the time, `shared` is what they all need. This file ties them
+//! together: it looks at a slot, decides and waits.
 
-mod breaker;
+pub(crate) mod breaker;
 pub(crate) mod clock;
 mod flight;
+mod look;
+pub(crate) mod peers;
 pub(crate) mod policy;
 mod shared;
 mod slot;
@@ -22,7 +25,8 @@ use tokio::{runtime::Handle, time::Instant};
 pub use self::status::Status;
 use self::{
     clock::{Clock, Moment},
-    flight::{Flight, Landing, Pilot, Waited},
+    flight::{Flight, Landing, Mission, Pilot, Waited},
+    peers::Peers,
     policy::{Demand, Plan, Zone},
     shared::{Home, Seat, Shared},
     slot::{Slot, SlotState},
@@ -30,7 +34,7 @@ use self::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    request::{Grant, Wanted},
+    request::{Grant, UserId, Wanted},
     token::{Token, TokenId},
 };
 
@@ -43,12 +47,13 @@ pub(crate) struct TokenCache {
 impl TokenCache {
     pub(crate) fn new(
         upstream: Arc<dyn Upstream>,
+        peers: Option<Arc<dyn Peers>>,
         max_users: usize,
         runtime: Option<Handle>,
         clock: Clock,
     ) -> Self {
         Self {
-            shared: Arc::new(Shared::new(upstream, max_users, runtime, clock)),
+            shared: Arc::new(Shared::new(upstream, peers, max_users, runtime, clock)),
         }
     }
 
@@ -117,10 +122,20 @@ impl TokenCache {
     /// Forgets a user. A flight that is on its way lands in the forgotten slot.
     pub(crate) fn invalidate(&self, user: &str) {
         self.shared.forget(user);
+        if let Some(peers) = &self.shared.peers
+            && let Ok(user) = UserId::new(user)
+        {
+            let home = self.shared.home().ok();
+            peers.forget(user, home.as_ref().map(|home| &home.runtime));
+        }
     }
 
     pub(crate) fn set_api_key(&self, api_key: String) -> Result<(), Error> {
+        let checked = api_key.clone();
         self.shared.upstream.set_api_key(api_key)?;
+        if let Some(peers) = &self.shared.peers {
+            peers.set_api_key(checked);
+        }
         self.shared.gate.key_changed();
         Ok(())
     }
@@ -194,6 +209,7 @@ impl TokenCache {
             Some(flight) => (Arc::clone(flight), None),
             None => {
                 let background = zone == Zone::Aging && demand != Demand::Other;
+                let looked = variant.looked_lately(now.mono);
                 let urgency = if background {
                     Urgency::Background
                 } else {
@@ -203,7 +219,16 @@ impl TokenCache {
                     .as_ref()
                     .filter(|_| demand == Demand::Other)
                     .map(|held| held.id());
-                let pilot = match self.pilot(slot, grant, urgency, replaces, takeover, now) {
+                let mission = Mission {
+                    urgency,
+                    replaces,
+                    avoid: match wish {
+                        Wish::Other(refused) => Some(refused),
+                        Wish::Any | Wish::Newer(_) => None,
+                    },
+                    yields: background,
+                };
+                let pilot = match self.pilot(slot, grant, mission, looked, takeover, now) {
                     Ok(pilot) => pilot,
                     Err(error) => return Ok((Step::serve(held).map_err(|_| error)?, None)),
                 };
@@ -222,13 +247,13 @@ impl TokenCache {
         Ok((step, pilot))
     }
 
-    /// Prepares a flight, if Courier may be asked.
+    /// Prepares a flight, if Courier may be asked or another replica be looked to.
     fn pilot(
         &self,
         slot: &Arc<Slot>,
         grant: &Grant,
-        urgency: Urgency,
-        replaces: Option<TokenId>,
+        mission: Mission,
+        looked: bool,
         takeover: Option<&Takeover>,
         now: Moment,
     ) -> Result<Pilot, Error> {
@@ -236,13 +261,18 @@ impl TokenCache {
             Some(takeover) => Arc::clone(&takeover.home),
             None => self.shared.home()?,
         };
-        let admission = self.shared.gate.admit(urgency, now.mono)?;
+        let look = self.shared.peers.as_ref().filter(|_| !looked);
+        let look = look.filter(|peers| peers.is_reachable(now.mono));
+        let admission = match look.and_then(|_peers| self.shared.gate.admit_look()) {
+            Some(admission) => admission,
+            None => self.shared.gate.admit(mission.urgency, now.mono)?,
+        };
         Ok(Pilot::new(
             Arc::clone(&self.shared),
             Arc::clone(slot),
             grant.clone(),
             home,
-            replaces,
+            mission,
             admission,
         ))
     }

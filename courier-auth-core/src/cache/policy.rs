@@ -135,6 +135,12 @@ pub(crate) fn may_replace(age: Duration, since_last: Option<Duration>, recent: u
         && recent < MAX_REPLACEMENTS
 }
 
+/// How long to wait before another replica's token is looked for again: that replica, if there is
+/// one, has asked Courier by then.
+pub(crate) fn look_again(u: f64) -> Duration {
+    Duration::from_secs_f64(1.0 + u)
+}
+
 /// How long the replacements that count as recent lie back.
 pub(crate) const REPLACEMENT_WINDOW: Duration = Duration::from_secs(5 * 60);
 /// Replacements per user within the window.

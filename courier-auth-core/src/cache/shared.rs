@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 use super::{
     clock::Clock,
+    peers::Peers,
     slot::Slot,
     status::Status,
     upstream::{Gate, Upstream},
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     seats: Cache<UserId, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
     pub(super) gate: Gate,
     pub(super) upstream: Arc<dyn Upstream>,
+    pub(super) peers: Option<Arc<dyn Peers>>,
     home: Mutex<Option<Arc<Home>>>,
     pub(super) clock: Clock,
     last: Mutex<Last>,
@@ -43,6 +45,7 @@ struct Last {
 impl Shared {
     pub(super) fn new(
         upstream: Arc<dyn Upstream>,
+        peers: Option<Arc<dyn Peers>>,
         max_users: usize,
         runtime: Option<Handle>,
         clock: Clock,
@@ -63,6 +66,7 @@ impl Shared {
             ),
             gate: Gate::new(),
             upstream,
+            peers,
             home: Mutex::new(home),
             clock,
             last: Mutex::default(),
@@ -80,6 +84,8 @@ impl Shared {
             last_success_at: last.success,
             last_error: last.error.as_ref().map(|(_, error)| error.clone()),
             last_error_at: last.error.as_ref().map(|(at, _)| *at),
+            #[cfg(feature = "shared-cache")]
+            shared_cache: self.peers.as_ref().map(|peers| peers.status()),
         }
     }
 

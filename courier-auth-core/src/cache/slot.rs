@@ -139,7 +139,8 @@ impl SlotState {
                 if !self.detached
                     && self.replacements.is_empty()
                     && only.flight.is_none()
-                    && only.failure.is_none() =>
+                    && only.failure.is_none()
+                    && only.look.is_none() =>
             {
                 only.token.as_ref()
             }
@@ -182,6 +183,8 @@ pub(crate) struct Variant {
     lifetime: Duration,
     token: Option<Token>,
     failure: Option<Failure>,
+    /// The last look for another replica's token, if it led to nothing.
+    look: Option<Look>,
     pub(crate) flight: Option<Arc<Flight>>,
 }
 
@@ -192,6 +195,7 @@ impl Variant {
             lifetime: grant.lifetime,
             token: None,
             failure: None,
+            look: None,
             flight: None,
         }
     }
@@ -202,6 +206,7 @@ impl Variant {
             lifetime: token.asked_lifetime(),
             token: Some(token),
             failure: None,
+            look: None,
             flight: None,
         }
     }
@@ -222,6 +227,11 @@ impl Variant {
         self.token.as_ref().filter(|token| token.is_usable(now))
     }
 
+    pub(crate) fn is_flown_by(&self, flight: &Arc<Flight>) -> bool {
+        let here = self.flight.as_ref();
+        here.is_some_and(|here| Arc::ptr_eq(here, flight))
+    }
+
     /// Takes this flight off the variant, if it is still there.
     pub(crate) fn relieve(&mut self, flight: &Arc<Flight>) -> bool {
         self.flight
@@ -231,6 +241,12 @@ impl Variant {
 
     /// The error of the last flight, as long as its backoff lasts.
     pub(crate) fn backing_off(&self, zone: Zone, now: Instant) -> Option<Error> {
+        if zone == Zone::Aging
+            && let Some(look) = self.look.as_ref().filter(|look| look.is_recent(now))
+            && look.yielded
+        {
+            return Some(look.error.clone());
+        }
         let failure = self.failure.as_ref()?;
         let pause = policy::backoff(failure.count, zone, failure.u);
         let pause = pause.max(failure.error.retry_after().unwrap_or_default());
@@ -260,8 +276,24 @@ impl Variant {
             }
         }
         self.failure = None;
+        self.look = None;
         self.token = Some(token.clone());
         Ok(())
+    }
+
+    /// Whether another replica's token was looked for in vain a moment ago.
+    pub(crate) fn looked_lately(&self, now: Instant) -> bool {
+        self.look.as_ref().is_some_and(|look| look.is_recent(now))
+    }
+
+    /// Notes that looking led to nothing and Courier was not asked: because another replica does
+    /// (`yielded`), or because it may not be.
+    pub(crate) fn note_look(&mut self, error: Error, yielded: bool, now: Instant) {
+        self.look = Some(Look {
+            until: now + policy::look_again(fastrand::f64()),
+            yielded,
+            error,
+        });
     }
 
     /// Notes a failed flight. The token that is here stays.
@@ -284,6 +316,21 @@ struct Failure {
     /// Its share of jitter.
     u: f64,
     error: Error,
+}
+
+/// A look for another replica's token that led to nothing.
+#[derive(Debug)]
+struct Look {
+    /// There is no point in looking again before.
+    until: Instant,
+    yielded: bool,
+    error: Error,
+}
+
+impl Look {
+    fn is_recent(&self, now: Instant) -> bool {
+        now < self.until
+    }
 }
 
 /// Courier's clock is known to the second, in both measurements.

@@ -1,6 +1,8 @@
 use std::time::SystemTime;
 
 use crate::error::Error;
+#[cfg(feature = "shared-cache")]
+use crate::shared::SharedCacheStatus;
 
 /// How a provider is doing, for a health page.
 ///
@@ -25,4 +27,7 @@ pub struct Status {
     pub last_error: Option<Error>,
     /// When that was, on this machine's clock.
     pub last_error_at: Option<SystemTime>,
+    /// How the cache that is shared with other replicas is doing, if there is one.
+    #[cfg(feature = "shared-cache")]
+    pub shared_cache: Option<SharedCacheStatus>,
 }

@@ -45,6 +45,7 @@ pub(crate) struct Gate {
     permits: Arc<Semaphore>,
     background: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
+    looks: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -57,7 +58,21 @@ impl Gate {
             permits: Arc::new(Semaphore::new(MAX_CALLS)),
             background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
             queued: Arc::default(),
+            looks: Arc::new(Semaphore::new(MAX_LOOKS)),
         }
+    }
+
+    /// Lets a flight start that looks first whether another replica has a token. Courier's state
+    /// and its permits do not matter to that; what is found in vain, [`admit`](Self::admit) decides.
+    pub(crate) fn admit_look(&self) -> Option<Admission> {
+        let look = Arc::clone(&self.looks).try_acquire_owned().ok()?;
+        Some(Admission {
+            key_epoch: *self.key_epoch(),
+            probes: Vec::new(),
+            permit: None,
+            ticket: None,
+            look: Some(look),
+        })
     }
 
     /// Lets a flight start. A background refresh needs a free permit; a caller that waits may
@@ -74,6 +89,7 @@ impl Gate {
             permit,
             ticket,
             key_epoch: *self.key_epoch(),
+            look: None,
         })
     }
 
@@ -222,9 +238,15 @@ pub(crate) struct Admission {
     probes: Vec<Probe>,
     permit: Option<Permit>,
     ticket: Option<Ticket>,
+    look: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
+    /// Whether it is good for a look and not for a call.
+    pub(crate) fn is_for_a_look(&self) -> bool {
+        self.look.is_some()
+    }
+
     /// Whether it has to [`wait`](Gate::wait) for its permit.
     pub(crate) fn is_queued(&self) -> bool {
         self.permit.is_none()
@@ -314,6 +336,9 @@ const MAX_CALLS: usize = 16;
 /// The rest is kept free for callers that wait.
 const MAX_BACKGROUND_CALLS: usize = 12;
 const MAX_QUEUED: usize = 256;
+/// Flights that look for another replica's token at once: a deploy empties every replica's cache.
+/// The rest asks Courier straight away.
+const MAX_LOOKS: usize = 1024;
 /// Nobody waits that long; whoever was in the queue has gone.
 pub(crate) const QUEUE_WAIT: Duration = Duration::from_secs(10);
 const FAILURES_TO_OPEN: u32 = 5;

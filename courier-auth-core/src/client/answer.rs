@@ -3,16 +3,34 @@ use std::time::{Duration, SystemTime};
 use reqwest::{Response, StatusCode, Url, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::api_key::ApiKey;
 use crate::{
     error::{Error, ErrorKind},
-    token::Issued,
+    token::{Issued, Token},
 };
+
+/// What a call was for, and the secret that went with it: for the words of its errors.
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    Token(&'a ApiKey),
+    Archive(&'a ApiKey),
+    Inbox(&'a Token),
+}
+
+impl Asked<'_> {
+    fn secret(&self) -> (&str, &'static str) {
+        match self {
+            Self::Token(key) | Self::Archive(key) => (key.secret.expose_secret(), "[the API key]"),
+            Self::Inbox(token) => (token.as_str(), "[the token]"),
+        }
+    }
+}
 
 /// An answer of Courier's, read to its (bounded) end.
 pub(super) struct Answer {
-    pub(super) status: StatusCode,
+    status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
 }
@@ -53,14 +71,78 @@ impl Answer {
         };
         Ok(Issued {
             token: body.token,
-            date: self.header("date").and_then(http_date),
+            date: self.date(),
         })
     }
 
-    pub(super) fn into_error(self, key: &ApiKey) -> Error {
+    pub(super) fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    /// When it was sent, by the clock of whoever sent it.
+    pub(super) fn date(&self) -> Option<SystemTime> {
+        self.header("date").and_then(http_date)
+    }
+
+    /// What the inbox says of a mutation. `field` is what it was to do.
+    pub(super) fn into_done(self, field: &str, asked: Asked<'_>) -> Result<(), Error> {
+        #[derive(Deserialize)]
+        struct Body {
+            data: Option<Map<String, Value>>,
+            #[serde(default)]
+            errors: Option<Vec<Said>>,
+        }
         let status = self.status.as_u16();
-        let said = self.message(key);
+        let error = |kind, message: String| Err(Error::new(kind, message).with_status(status));
+        let Ok(body) = serde_json::from_slice::<Body>(&self.body) else {
+            return error(
+                ErrorKind::BadAnswer,
+                "Courier's inbox answered with something else than GraphQL: see whether the URL \
+                 is that of its inbox API"
+                    .to_owned(),
+            );
+        };
+        if let Some(said) = body.errors.unwrap_or_default().into_iter().next() {
+            let said = said.clean(asked);
+            return error(
+                ErrorKind::RequestRefused,
+                format!("Courier's inbox refused the request ({status}{said})"),
+            );
+        }
+        match body.data.as_ref().and_then(|data| data.get(field)) {
+            None => error(
+                ErrorKind::BadAnswer,
+                "Courier's inbox did not say whether it did what it was asked for".to_owned(),
+            ),
+            Some(Value::Bool(false)) => error(
+                ErrorKind::RequestRefused,
+                "Courier's inbox has no such message for this user: see the message id, which for \
+                 what was sent to a tenant ends with the user's"
+                    .to_owned(),
+            ),
+            Some(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn if_success(self, asked: Asked<'_>) -> Result<Self, Error> {
+        match self.status.is_success() {
+            true => Ok(self),
+            false => Err(self.into_error(asked)),
+        }
+    }
+
+    fn into_error(self, asked: Asked<'_>) -> Error {
+        let status = self.status.as_u16();
+        let said = self.said().clean(asked);
         let (kind, message) = match status {
+            401 | 403 if matches!(asked, Asked::Inbox(_)) => (
+                ErrorKind::RequestRefused,
+                format!(
+                    "Courier's inbox refused the user's token ({status}{said}): see that the \
+                     workspace's Courier Inbox provider accepts JWTs, and that the inbox's URL \
+                     belongs to the workspace's region"
+                ),
+            ),
             401 | 403 => (
                 ErrorKind::ApiKeyRefused,
                 format!(
@@ -83,13 +165,17 @@ impl Answer {
                      see whether the base URL is that of Courier's API"
                 ),
             ),
-            _ => (
-                ErrorKind::RequestRefused,
-                format!(
-                    "Courier refused the request ({status}{said}): see the scopes, the lifetime \
-                     and the base URL"
-                ),
-            ),
+            _ => {
+                let see = match asked {
+                    Asked::Token(_) => "the scopes, the lifetime and the base URL",
+                    Asked::Archive(_) => "the request id and the base URL",
+                    Asked::Inbox(_) => "the URL of the inbox",
+                };
+                (
+                    ErrorKind::RequestRefused,
+                    format!("Courier refused the request ({status}{said}): see {see}"),
+                )
+            }
         };
         let mut error = Error::new(kind, message).with_status(status);
         match self.header("x-should-retry") {
@@ -103,29 +189,9 @@ impl Answer {
         }
     }
 
-    /// Courier's `type` and `message`, if the body has them, cleaned for a log line.
-    fn message(&self, key: &ApiKey) -> String {
-        #[derive(Default, Deserialize)]
-        #[serde(default)]
-        struct Body {
-            message: Option<String>,
-            r#type: Option<String>,
-        }
-        let body: Body = serde_json::from_slice(&self.body).unwrap_or_default();
-        let clean = |text: String| -> String {
-            // A message that quotes the key must not carry it into logs.
-            text.replace(key.secret.expose_secret(), "[the API key]")
-                .chars()
-                .map(|c| if is_printable(c) { c } else { ' ' })
-                .take(MAX_MESSAGE_CHARS)
-                .collect()
-        };
-        match (body.r#type.map(clean), body.message.map(clean)) {
-            (Some(kind), Some(message)) => format!(" {kind}, \"{message}\""),
-            (Some(kind), None) => format!(" {kind}"),
-            (None, Some(message)) => format!(" \"{message}\""),
-            (None, None) => String::new(),
-        }
+    /// Courier's `type` and `message`, if the body has them.
+    fn said(&self) -> Said {
+        serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// As Courier's SDKs read it: milliseconds first, then seconds, then a date. More than a
@@ -139,7 +205,7 @@ impl Answer {
             .or_else(|| number("retry-after", 1.0))
             .or_else(|| {
                 let date = http_date(self.header("retry-after")?)?;
-                let now = self.header("date").and_then(http_date).unwrap_or(now);
+                let now = self.date().unwrap_or(now);
                 date.duration_since(now).ok()
             })?;
         (!after.is_zero()).then_some(after.min(MAX_RETRY_AFTER))
@@ -147,6 +213,35 @@ impl Answer {
 
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// What Courier says about an error.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    message: Option<String>,
+    r#type: Option<String>,
+}
+
+impl Said {
+    /// Cleaned for a log line, and with a space before it.
+    fn clean(self, asked: Asked<'_>) -> String {
+        let (secret, name) = asked.secret();
+        let clean = |text: String| -> String {
+            // A message that quotes the key must not carry it into logs.
+            text.replace(secret, name)
+                .chars()
+                .map(|c| if is_printable(c) { c } else { ' ' })
+                .take(MAX_MESSAGE_CHARS)
+                .collect()
+        };
+        match (self.r#type.map(clean), self.message.map(clean)) {
+            (Some(kind), Some(message)) => format!(" {kind}, \"{message}\""),
+            (Some(kind), None) => format!(" {kind}"),
+            (None, Some(message)) => format!(" \"{message}\""),
+            (None, None) => String::new(),
+        }
     }
 }
 

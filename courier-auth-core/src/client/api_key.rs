@@ -1,4 +1,6 @@
 use reqwest::header::HeaderValue;
+#[cfg(feature = "shared-cache")]
+use secrecy::ExposeSecret;
 use secrecy::SecretString;
 
 use super::configuration;
@@ -29,6 +31,12 @@ impl ApiKey {
         };
         Err(configuration(format!("{name} {problem}")))
     }
+}
+
+/// Whether this could be an API key.
+#[cfg(feature = "shared-cache")]
+pub(crate) fn check_api_key(key: &SecretString, name: &str) -> Result<(), Error> {
+    ApiKey::new(key.expose_secret().to_owned(), name).map(|_key| ())
 }
 
 /// What the key is called where it did not come from the environment.

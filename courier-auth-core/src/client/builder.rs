@@ -24,6 +24,7 @@ pub struct CourierClientBuilder {
     region: Option<Region>,
     base_url: Option<String>,
     base_url_name: &'static str,
+    inbox_url: Option<String>,
     allow_http: bool,
     root_certificates: Vec<Vec<u8>>,
 }
@@ -36,12 +37,19 @@ impl CourierClientBuilder {
             region: None,
             base_url: None,
             base_url_name: BASE_URL_NAME,
+            inbox_url: None,
             allow_http: false,
             root_certificates: Vec::new(),
         }
     }
 
-    pub(crate) fn from_env() -> Result<Self, Error> {
+    /// A builder that takes `COURIER_API_KEY` and, if set, `COURIER_BASE_URL` from the environment,
+    /// for the rest to be set in code.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration) when `COURIER_API_KEY` is not set.
+    pub fn from_env() -> Result<Self, Error> {
         let api_key = env::var(API_KEY_VARIABLE).map_err(|error| {
             let problem = match error {
                 env::VarError::NotPresent => "is not set",
@@ -64,6 +72,11 @@ impl CourierClientBuilder {
         Ok(builder)
     }
 
+    #[cfg(feature = "shared-cache")]
+    pub(crate) fn api_key(&self) -> &SecretString {
+        &self.api_key
+    }
+
     /// Where the workspace lives. Default: the US, or the EU if the base URL is Courier's there.
     pub fn region(mut self, region: Region) -> Self {
         self.region = Some(region);
@@ -75,6 +88,15 @@ impl CourierClientBuilder {
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self.base_url_name = BASE_URL_NAME;
+        self
+    }
+
+    /// Another address of Courier's inbox API, with its path: `http://127.0.0.1:4000/q` for an
+    /// emulator. Only [`CourierClient::mark_read`] needs it. Default: the region's, or none if the
+    /// base URL is not Courier's, so that no token of an emulator goes to Courier or the other way
+    /// round.
+    pub fn inbox_url(mut self, url: impl Into<String>) -> Self {
+        self.inbox_url = Some(url.into());
         self
     }
 
@@ -105,7 +127,8 @@ impl CourierClientBuilder {
             None => self.region.unwrap_or_default().base_url(),
         };
         let base_url = check_base_url(url, self.base_url_name, self.allow_http)?;
-        let region = match (self.region, Region::of(&base_url)) {
+        let couriers = Region::of(&base_url);
+        let region = match (self.region, couriers) {
             (Some(region), Some(other)) if region != other => {
                 return Err(configuration(format!(
                     "{} is that of another region than the one that is set",
@@ -114,8 +137,15 @@ impl CourierClientBuilder {
             }
             (region, others) => region.or(others).unwrap_or_default(),
         };
+        let inbox_url = self
+            .inbox_url
+            .as_deref()
+            .or(couriers.map(|_| region.inbox_url()))
+            .map(|url| check_base_url(url, INBOX_URL_NAME, self.allow_http))
+            .transpose()?;
         let settings = Settings {
             base_url,
+            inbox_url,
             region,
             allow_http: self.allow_http,
             root_certificates: self
@@ -144,6 +174,7 @@ impl fmt::Debug for CourierClientBuilder {
 /// How to reach Courier, checked.
 pub(super) struct Settings {
     pub(super) base_url: Url,
+    inbox_url: Option<Url>,
     pub(super) region: Region,
     allow_http: bool,
     root_certificates: Vec<Certificate>,
@@ -151,7 +182,8 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn connect(&self) -> Result<reqwest::Client, Error> {
-        let loopback = is_loopback(&self.base_url);
+        let mut urls = self.inbox_url.iter().chain([&self.base_url]);
+        let loopback = urls.any(is_loopback);
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TRY_TIMEOUT)
@@ -170,11 +202,23 @@ impl Settings {
         })
     }
 
-    pub(super) fn url(&self, path: &str) -> Url {
+    /// The address of a call. What is in a segment stays in it, escaped if need be.
+    pub(super) fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base_url.clone();
-        let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{base}/{path}"));
+        // One with a host always has a path.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
         url
+    }
+
+    pub(super) fn inbox_url(&self) -> Result<&Url, Error> {
+        self.inbox_url.as_ref().ok_or_else(|| {
+            configuration(format!(
+                "where the inbox is cannot be told from {BASE_URL_NAME}, which is not Courier's \
+                 own: give its address to `inbox_url`"
+            ))
+        })
     }
 }
 
@@ -189,7 +233,7 @@ fn check_base_url(url: &str, name: &str, allow_http: bool) -> Result<Url, Error>
     } else if parsed.query().is_some() || parsed.fragment().is_some() {
         "must not have a query or fragment"
     } else if parsed.scheme() == "http" && !allow_http && !is_loopback(&parsed) {
-        "begins with http://, which would send the API key in the clear; use https:// (or \
+        "begins with http://, which would send secrets in the clear; use https:// (or \
          `danger_allow_http`)"
     } else {
         return Ok(parsed);
@@ -222,4 +266,5 @@ fn read_certificates(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
 const API_KEY_VARIABLE: &str = "COURIER_API_KEY";
 const BASE_URL_VARIABLE: &str = "COURIER_BASE_URL";
 const BASE_URL_NAME: &str = "the base URL of Courier's API";
+const INBOX_URL_NAME: &str = "the URL of Courier's inbox API";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

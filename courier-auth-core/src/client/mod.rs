@@ -1,6 +1,8 @@
 mod answer;
 mod api_key;
 mod builder;
+mod inbox;
+mod probe;
 mod region;
 
 use std::{
@@ -11,11 +13,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use reqwest::header::AUTHORIZATION;
+use reqwest::{RequestBuilder, Url, header::AUTHORIZATION};
 use serde_json::json;
 
 use self::{
-    answer::{Answer, transport_error},
+    answer::{Answer, Asked, transport_error},
     api_key::{API_KEY_NAME, ApiKey},
     builder::Settings,
 };
@@ -28,7 +30,9 @@ use crate::{
     token::{Issued, Token},
 };
 
-pub use self::{builder::CourierClientBuilder, region::Region};
+#[cfg(feature = "shared-cache")]
+pub(crate) use self::api_key::check_api_key;
+pub use self::{builder::CourierClientBuilder, probe::Probe, region::Region};
 
 /// Courier's HTTP API, one method per call, without a cache.
 ///
@@ -81,35 +85,28 @@ impl CourierClient {
         self.settings.region
     }
 
+    /// The address of Courier's REST API that is used.
+    pub fn base_url(&self) -> &str {
+        self.settings.base_url.as_str()
+    }
+
     fn key(&self) -> Arc<ApiKey> {
         let key = self.api_key.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&key)
     }
+}
 
-    async fn post(&self, path: &str, body: &serde_json::Value) -> Result<Answer, Error> {
-        let key = self.key();
-        let response = self
-            .http
-            .post(self.settings.url(path))
-            .header(AUTHORIZATION, key.header.clone())
-            .json(body)
-            .send()
-            .await
-            .map_err(|error| transport_error(error, &self.settings.base_url))?;
-        let answer = Answer::read(response)
-            .await
-            .map_err(|error| transport_error(error, &self.settings.base_url))?;
-        match answer.status.is_success() {
-            true => Ok(answer),
-            false => Err(answer.into_error(&key)),
-        }
-    }
+/// Sends a request to `url` and reads the answer, whatever it is.
+async fn exchange(request: RequestBuilder, url: &Url) -> Result<Answer, Error> {
+    let failed = |error| transport_error(error, url);
+    let response = request.send().await.map_err(failed)?;
+    Answer::read(response).await.map_err(failed)
 }
 
 impl fmt::Debug for CourierClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CourierClient")
-            .field("base_url", &self.settings.base_url.as_str())
+            .field("base_url", &self.base_url())
             .field("region", &self.settings.region)
             .finish_non_exhaustive()
     }
@@ -123,8 +120,12 @@ impl Upstream for CourierClient {
             // With a unit: Courier reads a bare number in a string as milliseconds.
             "expires_in": format!("{} seconds", grant.lifetime.as_secs()),
         });
-        let answer = self.post("auth/issue-token", &body).await?;
-        answer.into_issued()
+        let url = self.settings.url(&["auth", "issue-token"]);
+        let key = self.key();
+        let request = self.http.post(url.clone()).json(&body);
+        let request = request.header(AUTHORIZATION, key.header.clone());
+        let answer = exchange(request, &url).await?;
+        answer.if_success(Asked::Token(&key))?.into_issued()
     }
 
     fn reconnected(&self) -> Arc<dyn Upstream> {

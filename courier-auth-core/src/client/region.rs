@@ -27,6 +27,14 @@ impl Region {
         }
     }
 
+    /// Where the Inbox SDKs find the inbox. The two top-level domains are Courier's.
+    pub(super) fn inbox_url(self) -> &'static str {
+        match self {
+            Self::Us => "https://inbox.courier.com/q",
+            Self::Eu => "https://inbox.eu.courier.io/q",
+        }
+    }
+
     /// The region whose address this is, if it is one.
     pub(super) fn of(base_url: &Url) -> Option<Self> {
         match base_url.host_str() {

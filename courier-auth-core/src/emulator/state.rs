@@ -104,6 +104,21 @@ impl Emulator {
     /// Puts a fault in the way of the next `n` calls to `POST /auth/issue-token`.
     ///
     /// Asked several times, the faults come one after the other, and all of them before that of [`fail`](Self::fail).
+    ///
+    /// ```
+    /// use courier_auth_core::{TokenProvider, TokenRequest, emulator::{Emulator, Fault}};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let courier = Emulator::start().await?;
+    /// let provider = TokenProvider::builder(courier.api_key()).base_url(courier.url()).build()?;
+    ///
+    /// courier.fail_next(1, Fault::status(500));
+    /// courier.fail_next(1, Fault::Reset);
+    /// provider.token(&TokenRequest::for_user("user-1")).await?; // the third try gets it
+    /// assert_eq!(courier.issued(), 3);
+    /// # Ok(()) }
+    /// ```
     pub fn fail_next(&self, n: usize, fault: Fault) {
         self.state().faults.push(n, fault);
     }

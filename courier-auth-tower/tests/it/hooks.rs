@@ -1,9 +1,16 @@
 //! What a hook may look like and what it may return.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use axum::{
     Router,
     extract::{FromRef, FromRequestParts, State},
-    http::{HeaderMap, Method, StatusCode, Uri, header::CACHE_CONTROL, request::Parts},
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode, Uri, header::CACHE_CONTROL, request::Parts,
+    },
     response::{IntoResponse, Response},
 };
 use courier_auth_core::emulator::EmulatorServer;
@@ -216,4 +223,30 @@ async fn the_hook_is_asked_every_time() {
     );
     let seen = send(app, anonymous("GET", TOKEN)).await;
     assert_eq!(seen.status, StatusCode::UNAUTHORIZED);
+}
+
+/// What is refused anyway is refused alike, and as fast, whoever is signed in.
+#[tokio::test]
+async fn nobody_is_asked_where_no_token_can_come_of_it() {
+    let courier = courier().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let layer = CourierAuthLayer::new(provider(&courier), move |_: HeaderMap| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async { "user-1" }
+    });
+    let app: Router = Router::new().layer(layer);
+    let mut foreign = get(TOKEN);
+    foreign
+        .headers_mut()
+        .insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
+    assert_eq!(
+        send(app.clone(), foreign).await.status,
+        StatusCode::FORBIDDEN
+    );
+    let put = send(app.clone(), anonymous("PUT", TOKEN)).await;
+    assert_eq!(put.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    assert_eq!(send(app, get(TOKEN)).await.status, StatusCode::OK);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

@@ -8,11 +8,11 @@ use actix_web::{
     body::MessageBody,
     cookie::{Key, SameSite},
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    http::StatusCode,
+    http::{StatusCode, header::CACHE_CONTROL},
     web,
 };
 use courier_auth_actix::CourierAuth;
-use courier_auth_examples::{Demo, StartError, Stop, start};
+use courier_auth_examples::{Demo, StartError, Stop, health, start};
 use serde::Deserialize;
 
 #[actix_web::main]
@@ -61,6 +61,7 @@ fn app(
         .app_data(web::Data::new(demo))
         .route("/login", web::post().to(login))
         .route("/logout", web::post().to(logout))
+        .route("/healthz", web::get().to(healthz))
         .default_service(web::to(page))
 }
 
@@ -95,6 +96,12 @@ async fn logout(session: Session, courier: web::Data<CourierAuth>) -> Result<Htt
         courier.provider().invalidate(user);
     }
     Ok(HttpResponse::NoContent().finish())
+}
+
+async fn healthz(courier: web::Data<CourierAuth>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(health(&courier.provider().status()))
 }
 
 async fn page(

@@ -6,12 +6,13 @@
 use std::future::IntoFuture;
 
 use axum::{
-    Form, Router,
+    Form, Json, Router,
     extract::{Request, State, rejection::FormRejection},
-    http::{Response, StatusCode},
-    routing::post,
+    http::{Response, StatusCode, header::CACHE_CONTROL},
+    response::IntoResponse,
+    routing::{get, post},
 };
-use courier_auth_examples::{Demo, StartError, start};
+use courier_auth_examples::{Demo, StartError, health, start};
 use courier_auth_tower::CourierAuthLayer;
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -38,6 +39,7 @@ fn app(demo: Demo) -> Router {
     Router::new()
         .route("/login", post(login))
         .route("/logout", post(logout))
+        .route("/healthz", get(healthz))
         .fallback(page)
         .with_state(demo)
         // After the routes and the fallback: a layer is around what was added before it. And
@@ -81,6 +83,11 @@ async fn logout(session: Session, State(demo): State<Demo>) -> Result<StatusCode
         demo.provider().invalidate(user);
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn healthz(State(demo): State<Demo>) -> impl IntoResponse {
+    let health = health(&demo.provider().status());
+    ([(CACHE_CONTROL, "no-store")], Json(health))
 }
 
 async fn page(

@@ -8,6 +8,7 @@ mod browser;
 mod courier;
 #[cfg(feature = "inbox")]
 mod emulator;
+mod health;
 mod process;
 mod scenario;
 mod startup;

@@ -51,14 +51,19 @@ impl Example {
 
     /// Sends it SIGTERM, and returns its status and its log.
     pub(crate) async fn terminate(mut self) -> (ExitStatus, Vec<String>) {
+        let status = self.end().await;
+        let log = timeout(LIMIT, self.log).await.unwrap().unwrap();
+        (status, log)
+    }
+
+    /// Sends it SIGTERM, and returns its status.
+    pub(crate) async fn end(&mut self) -> ExitStatus {
         let pid = self.child.id().unwrap();
         let kill = Command::new("sh")
             .args(["-c", "kill -TERM \"$0\"", &pid.to_string()])
             .status();
         assert!(kill.await.unwrap().success());
-        let status = timeout(LIMIT, self.child.wait()).await.unwrap().unwrap();
-        let log = timeout(LIMIT, self.log).await.unwrap().unwrap();
-        (status, log)
+        timeout(LIMIT, self.child.wait()).await.unwrap().unwrap()
     }
 }
 
@@ -74,6 +79,7 @@ fn command(binary: &str, environment: &[(&str, &str)]) -> Command {
     for variable in [
         "COURIER_API_KEY",
         "COURIER_BASE_URL",
+        "REDIS_URL",
         "TOKEN_LIFETIME",
         "RUST_LOG",
     ] {

@@ -11,6 +11,7 @@ mod expiry;
 mod faults;
 mod inbox;
 mod mobile;
+mod read_sync;
 mod rest;
 mod send;
 mod socket;

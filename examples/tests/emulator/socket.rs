@@ -144,7 +144,7 @@ async fn a_tenants_socket_hears_of_its_tenant() {
 }
 
 #[tokio::test]
-async fn nobody_listens_to_anothers_channel() {
+async fn nobody_listens_to_the_channel_of_another_user() {
     let courier = Courier::start().await.unwrap();
     let alice = User::sign_in(&courier, "alice").await;
     let bob = User::sign_in(&courier, "bob").await;

@@ -6,7 +6,7 @@ import Server from "@trycourier/courier";
 import "./browser.js";
 // The package names this file for bundlers only.
 import { Courier, CourierClient } from "@trycourier/courier-js/dist/index.mjs";
-import { apiKey, control, ours, send, until, url } from "./emulator.js";
+import { apiKey, control, ours, readSync, send, until, url } from "./emulator.js";
 
 const apiUrls = {
   courier: { rest: url, graphql: `${url}/client/q` },
@@ -122,6 +122,32 @@ test("each mutation", async () => {
   assert.equal(await inbox.getUnreadMessageCount(), 0);
   await inbox.archiveAll();
   assert.deepEqual(await titles(client), []);
+});
+
+test("what our crate marks read and archives is so for the SDK", async () => {
+  const client = await signIn("mailer");
+  const heard = await listen(client, "mailer");
+  const [messageId, other] = [await send("mailer", { title: "a" }), await send("mailer", { title: "b" })];
+  await until(() => heard.length === 2);
+  assert.equal(await client.inbox.getUnreadMessageCount(), 2);
+  await readSync("read", "mailer", messageId);
+  await until(() => heard.length === 3);
+  assert.deepEqual(heard[2], { event: "read", messageId });
+  assert.equal(await client.inbox.getUnreadMessageCount(), 1);
+  const { data } = await client.inbox.getMessages();
+  const read = data.messages.nodes.filter((message) => message.read);
+  assert.deepEqual(read.map((message) => message.messageId), [messageId]);
+
+  await readSync("archive", other);
+  await until(() => heard.length === 4);
+  assert.deepEqual(heard[3], { event: "archive", messageId: other });
+  assert.deepEqual(await titles(client), ["a"]);
+  assert.deepEqual(await titles(client, { filter: { archived: true } }), ["b"]);
+  // Archiving is not reading.
+  const archived = await client.inbox.getArchivedMessages();
+  assert.equal(archived.data.messages.nodes[0].read, null);
+  // Nobody else's.
+  await assert.rejects(readSync("read", "mallory", messageId), /no such message/);
 });
 
 test("the socket tells what happens, but a client nothing of its own", async () => {

@@ -1,5 +1,8 @@
 // What the tests share: where the emulator and the app are, and who signs in.
 
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
 export const url = process.env.EMULATOR_URL;
 export const app = process.env.APP_URL;
 export const apiKey = process.env.COURIER_API_KEY;
@@ -40,6 +43,12 @@ export async function ours(user) {
   const response = await fetch(`${app}/courier/token`, { headers: { cookie }, signal });
   if (!response.ok) throw new Error(await response.text());
   return response.json();
+}
+
+// Our crate's client, as a backend has it.
+export async function readSync(...args) {
+  const env = { ...process.env, COURIER_BASE_URL: url, COURIER_INBOX_URL: `${url}/q` };
+  await promisify(execFile)(process.env.READ_SYNC, args, { env, timeout: LIMIT });
 }
 
 export function decode(token) {

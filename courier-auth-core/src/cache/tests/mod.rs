@@ -7,8 +7,16 @@ mod drill;
 mod gate;
 mod property;
 mod regressions;
+#[cfg(feature = "shared-cache")]
+mod replicas;
 mod runtimes;
 mod scenarios;
+#[cfg(feature = "shared-cache")]
+mod store;
+#[cfg(feature = "shared-cache")]
+mod store_regressions;
+#[cfg(feature = "shared-cache")]
+mod store_troubles;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -46,6 +54,7 @@ impl World {
         let courier = Courier::new(Arc::clone(&clock));
         let cache = TokenCache::new(
             Arc::new(courier.clone()),
+            None,
             max_users,
             tokio::runtime::Handle::try_current().ok(),
             Clock::Manual(Arc::clone(&clock)),

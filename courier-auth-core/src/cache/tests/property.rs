@@ -12,6 +12,8 @@ use std::{
 use proptest::{prelude::*, test_runner::RngSeed};
 use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
 
+#[cfg(feature = "shared-cache")]
+use super::store::{Store, StoreMood};
 use super::{Mood, World, settle};
 use crate::{
     cache::{Wish, clock::Moment, policy::Windows},
@@ -37,6 +39,11 @@ enum Op {
     Courier(Mood),
     Invalidate(u8),
     NewKey,
+    #[cfg(feature = "shared-cache")]
+    Store(StoreMood),
+    /// The replica starts anew, with nothing but the store.
+    #[cfg(feature = "shared-cache")]
+    Restart,
 }
 
 fn mood() -> impl Strategy<Value = Mood> {
@@ -75,13 +82,69 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: number("PROPTEST_CASES").unwrap_or(2000),
+#[cfg(feature = "shared-cache")]
+fn op_with_store() -> impl Strategy<Value = Op> {
+    let mood = prop_oneof![
+        6 => Just(StoreMood::Ok),
+        1 => Just(StoreMood::Down),
+        2 => (0.0..0.5).prop_map(|delay| StoreMood::Slow(Duration::from_secs_f64(delay))),
+        1 => Just(StoreMood::Hang),
+        1 => Just(StoreMood::Full),
+        1 => Just(StoreMood::Garbage),
+        1 => Just(StoreMood::Foreign),
+    ];
+    prop_oneof![
+        8 => op(),
+        1 => mood.prop_map(Op::Store),
+        1 => Just(Op::Restart),
+    ]
+}
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases: number("PROPTEST_CASES").unwrap_or(cases),
         rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(1)),
         max_shrink_iters: 20_000,
         ..ProptestConfig::default()
-    })]
+    }
+}
+
+/// Takes these steps from the beginning, and then waits until all is quiet.
+fn take(steps: &[Op], seed: u64, run: impl FnOnce() -> Run) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        fastrand::seed(seed);
+        let mut run = run();
+        for (at, op) in steps.iter().enumerate() {
+            run.step(op)
+                .await
+                .map_err(|problem| format!("step {at}: {problem}"))?;
+        }
+        run.quiet_down().await
+    })
+}
+
+#[cfg(feature = "shared-cache")]
+proptest! {
+    #![proptest_config(config(1000))]
+
+    #[test]
+    fn what_holds_whatever_happens_with_a_store(
+        lifetime in prop::sample::select(vec![60, 300, 3600, 86400]),
+        seed in any::<u64>(),
+        ops in prop::collection::vec(op_with_store(), 1..40),
+    ) {
+        let run = || Run::with_store(Duration::from_secs(lifetime));
+        prop_assert_eq!(take(&ops, seed, run), Ok(()));
+    }
+}
+
+proptest! {
+    #![proptest_config(config(2000))]
 
     #[test]
     fn what_holds_whatever_happens(
@@ -89,20 +152,8 @@ proptest! {
         seed in any::<u64>(),
         ops in prop::collection::vec(op(), 1..40),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let outcome = runtime.block_on(async {
-            fastrand::seed(seed);
-            let mut run = Run::new(Duration::from_secs(lifetime));
-            for (at, op) in ops.iter().enumerate() {
-                run.step(op).await.map_err(|problem| format!("step {at}: {problem}"))?;
-            }
-            run.quiet_down().await
-        });
-        prop_assert_eq!(outcome, Ok(()));
+        let run = || Run::new(Duration::from_secs(lifetime));
+        prop_assert_eq!(take(&ops, seed, run), Ok(()));
     }
 }
 
@@ -120,6 +171,10 @@ type Caller = (
 
 struct Run {
     world: World,
+    /// Whether tokens may come from a store.
+    sharing: bool,
+    #[cfg(feature = "shared-cache")]
+    store: Store,
     callers: BTreeMap<u8, Vec<Caller>>,
     /// The last token of each user that was handed out since the last invalidation.
     last: BTreeMap<u8, Last>,
@@ -130,9 +185,23 @@ struct Run {
 }
 
 impl Run {
+    #[cfg(feature = "shared-cache")]
+    fn with_store(lifetime: Duration) -> Self {
+        let (world, store) = World::with_store(lifetime);
+        Self {
+            world,
+            sharing: true,
+            store,
+            ..Self::new(lifetime)
+        }
+    }
+
     fn new(lifetime: Duration) -> Self {
         Self {
             world: World::new(lifetime, 100),
+            sharing: false,
+            #[cfg(feature = "shared-cache")]
+            store: Store::new(),
             callers: BTreeMap::new(),
             last: BTreeMap::new(),
             invalidated: BTreeMap::new(),
@@ -178,6 +247,19 @@ impl Run {
                 self.world.courier.forgive(&id(*user));
             }
             Op::NewKey => self.world.cache.set_api_key("new".into()).unwrap(),
+            #[cfg(feature = "shared-cache")]
+            Op::Store(mood) => self.store.set_mood(mood.clone()),
+            #[cfg(feature = "shared-cache")]
+            Op::Restart if self.sharing => {
+                self.world = self.world.replica(&self.store);
+                for user in 0..USERS {
+                    self.last.remove(&user);
+                    *self.invalidated.entry(user).or_default() += 1;
+                    self.world.courier.forgive(&id(user));
+                }
+            }
+            #[cfg(feature = "shared-cache")]
+            Op::Restart => {}
         }
         settle().await;
         self.collect().await?;
@@ -211,6 +293,8 @@ impl Run {
             return Err(format!("left behind: {left:?}"));
         }
         self.world.courier.set_mood(Mood::Ok);
+        #[cfg(feature = "shared-cache")]
+        self.store.set_mood(StoreMood::Ok);
         // The longest backoff, pause or `Retry-After`.
         tokio::time::sleep(Duration::from_secs(60)).await;
         for user in 0..USERS {
@@ -266,6 +350,7 @@ impl Run {
             && token.remaining(now) <= windows.aging
             && calls == 0
             && self.callers.is_empty()
+            && !self.sharing
         {
             return Err(format!("{token:?} ages, but no refresh was started"));
         }
@@ -351,7 +436,11 @@ impl Run {
         let passed = seconds_between(birth.true_time, true_time);
         let slept = passed - (now.mono - birth.at.mono).as_secs_f64();
         let set_back = passed - seconds_between(birth.at.wall, now.wall);
-        let unknowable = slept.min(set_back).max(0.0);
+        // Whoever has it from the store has nothing but a wall clock to tell its age.
+        let unknowable = match self.sharing {
+            false => slept.min(set_back).max(0.0),
+            true => set_back.max(0.0),
+        };
         let grace = Windows::new(birth.life, 0.0).grace.as_secs_f64();
         // Courier's times are whole seconds.
         if left + unknowable + 1.01 < grace {

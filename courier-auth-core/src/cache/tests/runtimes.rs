@@ -26,6 +26,7 @@ fn cache(runtime: Option<Handle>) -> (TokenCache, Courier) {
     let courier = Courier::new(clock.clone());
     let cache = TokenCache::new(
         Arc::new(courier.clone()),
+        None,
         100,
         runtime,
         Clock::Manual(clock),
@@ -236,4 +237,30 @@ fn a_slot_that_left_the_map_is_not_used() {
     assert_eq!(courier.number_of(&token), 2, "not the forgotten token");
     assert_eq!(ask(&cache).unwrap().id(), token.id(), "and it is cached");
     assert_eq!(courier.calls(), 2);
+}
+
+/// Looking runs on the provider's runtime like the call itself, and is taken over like it.
+#[cfg(feature = "shared-cache")]
+#[test]
+fn a_runtime_that_stands_still_keeps_nobody_from_the_store() {
+    use super::store::{Store, StoreMood, sharing_cache};
+
+    let clock = ManualClock::new();
+    let (courier, store) = (Courier::new(clock.clone()), Store::new());
+    let token = ask(&sharing_cache(&clock, &courier, &store, None)).unwrap();
+    assert_eq!(store.names(":t").len(), 1);
+
+    let frozen = runtime();
+    let cache = sharing_cache(&clock, &courier, &store, Some(frozen.handle().clone()));
+    store.set_mood(StoreMood::Hang);
+    ask_briefly(&frozen, &cache);
+    store.set_mood(StoreMood::Ok);
+    assert_eq!(ask(&cache).unwrap().id(), token.id());
+    assert_eq!(courier.calls(), 1);
+    // What the frozen one was admitted with came back: there is room for as many looks as ever.
+    assert_eq!(cache.status().calls_in_flight, 0);
+    drop(frozen);
+    cache.invalidate("alice");
+    let status = cache.status().shared_cache.unwrap();
+    assert_eq!((status.hits, status.poisoned), (1, 0));
 }

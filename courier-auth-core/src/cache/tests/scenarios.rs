@@ -8,7 +8,9 @@
 //!   up;
 //! * `advance`: time passes; `sleep`: the laptop sleeps; `set_clock`: the wall clock is set wrong;
 //! * `courier`: what it does from now on;
-//! * `invalidate` with a user, `new_key`.
+//! * `invalidate` with a user, `new_key`;
+//! * `store`, in `scenarios_shared.json`, where there is one: what it does from now on; `replica`: from now on
+//!   another replica is asked, one that has just started or (by its number) one of before.
 //!
 //! Tokens are numbered in the order in which Courier issued them. An outcome is the number of a
 //! token or the kind of an error. `calls` is how often Courier was called during the step (every
@@ -19,6 +21,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 use tokio::task::JoinHandle;
 
+#[cfg(feature = "shared-cache")]
+use super::store::{Store, StoreMood};
 use super::{Mood, World, settle};
 use crate::{
     cache::Wish,
@@ -30,15 +34,28 @@ use crate::{
 async fn scenarios() {
     let scenarios: Vec<Scenario> = serde_json::from_str(include_str!("scenarios.json")).unwrap();
     assert!(scenarios.len() >= 60, "the table is there");
+    run_all(&scenarios, Run::alone).await;
+}
+
+async fn run_all(scenarios: &[Scenario], start: fn(Duration) -> Run) {
     let mut failures = Vec::new();
-    for scenario in &scenarios {
+    for scenario in scenarios {
         // Jitter in the middle, the same on every run.
         fastrand::seed(scenario.seed.unwrap_or(7));
-        if let Err(problem) = scenario.run().await {
+        if let Err(problem) = scenario.run(start).await {
             failures.push(format!("{}: {problem}", scenario.name));
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[cfg(feature = "shared-cache")]
+#[tokio::test(start_paused = true)]
+async fn scenarios_with_a_store() {
+    let scenarios: Vec<Scenario> =
+        serde_json::from_str(include_str!("scenarios_shared.json")).unwrap();
+    assert!(scenarios.len() >= 15, "the table is there");
+    run_all(&scenarios, Run::sharing).await;
 }
 
 /// Runs the steps of one scenario, with tokens of an hour.
@@ -51,7 +68,7 @@ pub(super) async fn run(steps: &str) {
         without_date: false,
         steps: serde_json::from_str(steps).unwrap(),
     };
-    assert_eq!(scenario.run().await, Ok(()));
+    assert_eq!(scenario.run(Run::alone).await, Ok(()));
 }
 
 #[derive(Debug, Deserialize)]
@@ -89,6 +106,10 @@ struct Step {
     courier: Option<CourierDoes>,
     invalidate: Option<String>,
     new_key: bool,
+    #[cfg(feature = "shared-cache")]
+    store: Option<StoreDoes>,
+    #[cfg(feature = "shared-cache")]
+    replica: Option<usize>,
 
     token: Option<usize>,
     error: Option<String>,
@@ -96,6 +117,9 @@ struct Step {
     /// Seconds, inclusive.
     retry_after: Option<(f64, f64)>,
     calls: Option<usize>,
+    /// How many commands the store got.
+    #[cfg(feature = "shared-cache")]
+    commands: Option<usize>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -115,21 +139,33 @@ enum CourierDoes {
     Panic,
 }
 
+#[cfg(feature = "shared-cache")]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoreDoes {
+    Ok,
+    Down,
+    Slow(Span),
+    Hang,
+    Full,
+    Garbage,
+    Foreign,
+    LosesEverything,
+}
+
 type Caller = JoinHandle<(Result<Token, Error>, Duration)>;
 
 impl Scenario {
-    async fn run(&self) -> Result<(), String> {
+    async fn run(&self, start: fn(Duration) -> Run) -> Result<(), String> {
         let lifetime = self.lifetime.unwrap_or(Span(Duration::from_secs(3600)));
-        let mut run = Run {
-            world: World::new(lifetime.0, 1000),
-            tokens: BTreeMap::new(),
-            callers: BTreeMap::new(),
-        };
+        let mut run = start(lifetime.0);
         if self.without_date {
             run.world.courier.send_no_date();
         }
         for (at, step) in self.steps.iter().enumerate() {
             let before = run.world.courier.calls();
+            #[cfg(feature = "shared-cache")]
+            let commands = run.store.commands();
             run.step(step)
                 .await
                 .map_err(|problem| format!("step {}: {problem}", at + 1))?;
@@ -138,6 +174,13 @@ impl Scenario {
             if step.calls.is_some_and(|expected| expected != calls) {
                 return Err(format!("step {}: Courier was called {calls} times", at + 1));
             }
+            #[cfg(feature = "shared-cache")]
+            {
+                let commands = run.store.commands() - commands;
+                if step.commands.is_some_and(|expected| expected != commands) {
+                    return Err(format!("step {}: {commands} commands", at + 1));
+                }
+            }
         }
         Ok(())
     }
@@ -145,11 +188,43 @@ impl Scenario {
 
 struct Run {
     world: World,
+    #[cfg(feature = "shared-cache")]
+    store: Store,
+    /// The replicas that are not asked at the moment, by number.
+    #[cfg(feature = "shared-cache")]
+    others: BTreeMap<usize, World>,
+    /// The one that is.
+    #[cfg(feature = "shared-cache")]
+    asked: usize,
     tokens: BTreeMap<usize, TokenId>,
     callers: BTreeMap<String, Vec<Caller>>,
 }
 
 impl Run {
+    fn alone(lifetime: Duration) -> Self {
+        Self {
+            world: World::new(lifetime, 1000),
+            #[cfg(feature = "shared-cache")]
+            store: Store::new(),
+            #[cfg(feature = "shared-cache")]
+            others: BTreeMap::new(),
+            #[cfg(feature = "shared-cache")]
+            asked: 1,
+            tokens: BTreeMap::new(),
+            callers: BTreeMap::new(),
+        }
+    }
+
+    #[cfg(feature = "shared-cache")]
+    fn sharing(lifetime: Duration) -> Self {
+        let (world, store) = World::with_store(lifetime);
+        Self {
+            world,
+            store,
+            ..Self::alone(lifetime)
+        }
+    }
+
     async fn step(&mut self, step: &Step) -> Result<(), String> {
         if let Some(does) = &step.courier {
             self.world.courier.set_mood(does.mood());
@@ -170,6 +245,8 @@ impl Run {
         if let Some(user) = &step.invalidate {
             self.world.cache.invalidate(user);
         }
+        #[cfg(feature = "shared-cache")]
+        self.share(step);
         if step.new_key {
             self.world.cache.set_api_key("new".into()).unwrap();
         }
@@ -194,6 +271,22 @@ impl Run {
             self.check(step, caller).await?;
         }
         Ok(())
+    }
+
+    #[cfg(feature = "shared-cache")]
+    fn share(&mut self, step: &Step) {
+        match &step.store {
+            None => {}
+            Some(StoreDoes::LosesEverything) => self.store.lose_everything(),
+            Some(does) => self.store.set_mood(does.mood()),
+        }
+        if let Some(number) = step.replica {
+            let known = self.others.remove(&number);
+            let next = known.unwrap_or_else(|| self.world.replica(&self.store));
+            let before = std::mem::replace(&mut self.world, next);
+            self.others.insert(self.asked, before);
+            self.asked = number;
+        }
     }
 
     fn wish(&self, step: &Step) -> Result<Option<(String, Wish)>, String> {
@@ -267,6 +360,21 @@ impl CourierDoes {
             Self::NoExp => Mood::NoExp,
             Self::ShortLife(Span(life)) => Mood::ShortLife(*life),
             Self::Panic => Mood::Panic,
+        }
+    }
+}
+
+#[cfg(feature = "shared-cache")]
+impl StoreDoes {
+    fn mood(&self) -> StoreMood {
+        match self {
+            Self::Ok | Self::LosesEverything => StoreMood::Ok,
+            Self::Down => StoreMood::Down,
+            Self::Slow(Span(delay)) => StoreMood::Slow(*delay),
+            Self::Hang => StoreMood::Hang,
+            Self::Full => StoreMood::Full,
+            Self::Garbage => StoreMood::Garbage,
+            Self::Foreign => StoreMood::Foreign,
         }
     }
 }

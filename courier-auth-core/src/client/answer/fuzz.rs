@@ -13,7 +13,7 @@ use reqwest::{
 };
 use serde_json::json;
 
-use super::{Answer, ApiKey};
+use super::{Answer, ApiKey, Asked};
 use crate::error::{Error, chain};
 
 /// The input is the body of an error, and of an answer that should be a token.
@@ -25,6 +25,9 @@ fn any_body() {
         }
         let answer = answer(200, HeaderMap::new(), body);
         if let Err(error) = answer.into_issued() {
+            is_fit_for_a_log(&error);
+        }
+        if let Err(error) = done(body) {
             is_fit_for_a_log(&error);
         }
     });
@@ -43,6 +46,9 @@ fn words_that_are_not_for_a_log() {
             let body = json!({ "type": text(kind), "message": text(message) }).to_string();
             let status = 100 + status % 900;
             is_fit_for_a_log(&error(status, headers.clone(), body.as_bytes()));
+            let errors = json!({ "data": null, "errors": [{ "message": text(message) }] });
+            let errors = errors.to_string();
+            is_fit_for_a_log(&done(errors.as_bytes()).expect_err("there are errors"));
             let answer = answer(200, headers, body.as_bytes());
             is_fit_for_a_log(&answer.into_issued().expect_err("there is no token"));
         });
@@ -129,7 +135,14 @@ fn is_fit_for_a_log(error: &Error) {
 
 fn error(status: u16, headers: HeaderMap, body: &[u8]) -> Error {
     let key = ApiKey::new(KEY.to_owned(), "the key").expect("a key");
-    answer(status, headers, body).into_error(&key)
+    answer(status, headers, body).into_error(Asked::Token(&key))
+}
+
+/// The body is what the inbox says of a mutation.
+fn done(body: &[u8]) -> Result<(), Error> {
+    let key = ApiKey::new(KEY.to_owned(), "the key").expect("a key");
+    // It is the secret that matters, and not which one it is.
+    answer(200, HeaderMap::new(), body).into_done("read", Asked::Archive(&key))
 }
 
 fn answer(status: u16, headers: HeaderMap, body: &[u8]) -> Answer {

@@ -1,0 +1,113 @@
+//! Where Courier is, and the API key for it.
+
+use std::{
+    env, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+use courier_auth_core::{CourierClient, CourierClientBuilder, Region};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::failure::Failure;
+
+#[derive(Args)]
+#[command(next_help_heading = "Courier")]
+pub(crate) struct Connection {
+    /// Reads the API key from a file, or from stdin if it is `-` [default: COURIER_API_KEY]
+    ///
+    /// There is no option for the key itself: it would stay in the history of the shell and show in
+    /// the list of processes.
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+
+    /// Where the workspace lives [default: us]
+    #[arg(long, value_enum)]
+    region: Option<Place>,
+
+    /// The address of Courier's API, for an emulator or a gateway [default: COURIER_BASE_URL, or the
+    /// region's]
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+
+    /// Trusts one more certificate authority (PEM), of a TLS-inspecting proxy for example
+    #[arg(long, value_name = "FILE")]
+    root_certificate: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Place {
+    Us,
+    Eu,
+}
+
+/// An API key, and where it comes from.
+pub(crate) struct Key {
+    pub(crate) secret: SecretString,
+    pub(crate) origin: String,
+}
+
+impl Connection {
+    pub(crate) fn key(&self) -> Result<Key, Failure> {
+        let (text, origin) = match &self.api_key_file {
+            Some(path) if path == Path::new("-") => {
+                let mut text = String::new();
+                io::stdin().take(MAX_KEY_BYTES).read_to_string(&mut text)?;
+                (text, "stdin".to_owned())
+            }
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|error| {
+                    Failure::usage(format!("cannot read {}: {error}", path.display()))
+                })?;
+                (text, path.display().to_string())
+            }
+            None => {
+                let text = env::var(API_KEY).map_err(|_| {
+                    Failure::usage(format!("{API_KEY} is not set"))
+                        .with_help("give it an API key of your workspace (in Courier: Settings, API Keys),")
+                        .with_help("or name a file that holds one: --api-key-file FILE, or - for stdin")
+                })?;
+                return Ok(Key {
+                    secret: text.into(),
+                    origin: API_KEY.to_owned(),
+                });
+            }
+        };
+        // The line break at the end of a file is no part of it.
+        let text = text.trim_end_matches(['\r', '\n']);
+        Ok(Key {
+            secret: text.into(),
+            origin,
+        })
+    }
+
+    /// A client with this key.
+    pub(crate) fn client(&self, key: &Key) -> Result<CourierClient, Failure> {
+        let mut builder = self.builder(key);
+        if let Some(path) = &self.root_certificate {
+            let pem = fs::read(path).map_err(|error| {
+                Failure::usage(format!("cannot read {}: {error}", path.display()))
+            })?;
+            builder = builder.root_certificate_pem(pem);
+        }
+        Ok(builder.build()?)
+    }
+
+    fn builder(&self, key: &Key) -> CourierClientBuilder {
+        let mut builder = CourierClient::builder(key.secret.expose_secret());
+        let from_env = || env::var(BASE_URL).ok().filter(|url| !url.is_empty());
+        if let Some(url) = self.base_url.clone().or_else(from_env) {
+            builder = builder.base_url(url);
+        }
+        match self.region {
+            Some(Place::Us) => builder.region(Region::Us),
+            Some(Place::Eu) => builder.region(Region::Eu),
+            None => builder,
+        }
+    }
+}
+
+const API_KEY: &str = "COURIER_API_KEY";
+const BASE_URL: &str = "COURIER_BASE_URL";
+const MAX_KEY_BYTES: u64 = 64 * 1024;

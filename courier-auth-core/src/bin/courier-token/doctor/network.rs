@@ -1,0 +1,212 @@
+//! The way to Courier, and the clock at its end.
+
+use std::{
+    env, io,
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use courier_auth_core::{CourierClient, Error, ErrorKind, Probe};
+use reqwest::Url;
+use tokio::{net::lookup_host, time::timeout};
+
+use super::check::{Check, Checks};
+use crate::failure::{UNREACHABLE, WRONG, chain, code};
+
+/// How Courier was reached, if it was.
+pub(super) async fn check(
+    client: &CourierClient,
+    checks: &mut Checks,
+) -> io::Result<Option<Probe>> {
+    // It was parsed when the client was built.
+    if let Ok(url) = Url::parse(client.base_url()) {
+        let dns = resolve(&url).await;
+        let failed = dns.is_failed();
+        checks.add(dns)?;
+        if failed {
+            return Ok(None);
+        }
+    }
+    match client.probe().await {
+        Ok(probe) => {
+            checks.add(reached(&probe))?;
+            checks.add(clock(&probe))?;
+            Ok(Some(probe))
+        }
+        Err(error) => {
+            checks.add(unreachable(&error))?;
+            Ok(None)
+        }
+    }
+}
+
+/// What time it is for Courier.
+pub(super) fn couriers_time(probe: &Probe) -> SystemTime {
+    let ahead = probe.clock_ahead.unwrap_or_default();
+    let off = Duration::from_secs(ahead.unsigned_abs());
+    let now = SystemTime::now();
+    let there = match ahead {
+        ..0 => now.checked_sub(off),
+        _ => now.checked_add(off),
+    };
+    there.unwrap_or(now)
+}
+
+async fn resolve(url: &Url) -> Check {
+    let host = url.host_str().unwrap_or_default();
+    if let Some(proxy) = proxy(url) {
+        return Check::skipped("dns", format!("left to the proxy of {proxy}"));
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<IpAddr>().is_ok() {
+        return Check::good("dns", "not needed");
+    }
+    let port = url.port_or_known_default().unwrap_or_default();
+    let failed = |why: String| {
+        Check::failed(
+            "dns",
+            "dns-failed",
+            UNREACHABLE,
+            format!("The name {host} cannot be resolved: {why}."),
+        )
+        .help("See that the base URL is spelt right and that this machine is online.")
+        .help("If it gets out through a proxy only, set HTTPS_PROXY: this tool and the crate respect it.")
+    };
+    match timeout(DNS_TIMEOUT, lookup_host((bare, port))).await {
+        Ok(Ok(addresses)) => {
+            let mut addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
+            addresses.dedup();
+            match addresses.as_slice() {
+                [] => failed("it has no address".to_owned()),
+                [first] => Check::good("dns", format!("{host} is {first}")),
+                [first, more @ ..] => {
+                    Check::good("dns", format!("{host} is {first}, and {} more", more.len()))
+                }
+            }
+        }
+        Ok(Err(error)) => failed(error.to_string()),
+        Err(_) => failed("no answer within 5 seconds".to_owned()),
+    }
+}
+
+/// The variable that names a proxy for this URL, and the proxy without its password.
+fn proxy(url: &Url) -> Option<String> {
+    let host = url.host_str().unwrap_or_default();
+    if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
+        return None;
+    }
+    let names = match url.scheme() {
+        "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+        _ => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
+    };
+    names.iter().find_map(|name| {
+        let value = env::var(name).ok().filter(|value| !value.is_empty())?;
+        let proxy = Url::parse(&value).ok();
+        let proxy = proxy.as_ref().and_then(Url::host_str).unwrap_or("?");
+        Some(format!("{name}, {proxy}"))
+    })
+}
+
+fn reached(probe: &Probe) -> Check {
+    let took = format!("{} ms", probe.took.as_millis());
+    match probe.status {
+        407 => Check::warning(
+            "connection",
+            "proxy-refuses",
+            "The proxy asks for a user and a password (407).",
+        )
+        .help("Put them into HTTPS_PROXY: http://user:password@proxy:port"),
+        status @ 300..=399 => Check::warning(
+            "connection",
+            "redirect",
+            format!("The base URL redirects ({status}), which is not followed."),
+        )
+        .help("Give the address that it leads to, if that is Courier's; a proxy's login page perhaps?"),
+        status @ 500.. => Check::warning(
+            "connection",
+            "server-error",
+            format!("Something answers, after {took}, with an error ({status})."),
+        ),
+        _ => Check::good("connection", format!("answers after {took}")),
+    }
+}
+
+fn unreachable(error: &Error) -> Check {
+    let causes = chain(error);
+    let lower = causes.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let (name, help) = if error.kind() == ErrorKind::Timeout || says(&["timed out", "deadline"]) {
+        (
+            "timeout",
+            "Nothing came back: a firewall that drops what it does not know, or a proxy that must be \
+             named in HTTPS_PROXY.",
+        )
+    } else if says(&["certificate", "unknownissuer"]) {
+        (
+            "tls-untrusted",
+            "Somebody between here and Courier, a company's proxy most likely, shows a certificate of \
+             its own: give its authority with --root-certificate, and in the app with \
+             `root_certificate_pem`.",
+        )
+    } else if says(&["tunnel", "proxy"]) {
+        (
+            "proxy-failed",
+            "The proxy does not let this through: see HTTPS_PROXY and NO_PROXY, and whether the proxy \
+             allows this host.",
+        )
+    } else if says(&["refused"]) {
+        (
+            "connection-refused",
+            "Nothing listens there: see the host and the port of the base URL, and that the emulator \
+             or gateway runs.",
+        )
+    } else if says(&["tls", "ssl", "handshake", "corrupt message"]) {
+        (
+            "tls-failed",
+            "What answers does not speak TLS: see the port of the base URL, and whether a proxy is in \
+             between.",
+        )
+    } else {
+        (
+            "connection-failed",
+            "See whether `curl -v` of the base URL gets further from this machine.",
+        )
+    };
+    let exit = match code(error) {
+        WRONG => UNREACHABLE,
+        other => other,
+    };
+    Check::failed("connection", name, exit, format!("{causes}.")).help(help)
+}
+
+fn clock(probe: &Probe) -> Check {
+    let Some(ahead) = probe.clock_ahead else {
+        return Check::skipped("clock", "the answer names no time");
+    };
+    let (off, direction) = match ahead {
+        ..0 => (-ahead, "ahead of"),
+        _ => (ahead, "behind"),
+    };
+    if off <= FINE {
+        return Check::good("clock", "in step with Courier's");
+    }
+    let message = format!("This machine's clock is {off} s {direction} Courier's.");
+    let check = match off > TOO_FAR {
+        true => Check::failed("clock", "clock-skewed", WRONG, message),
+        false => Check::warning("clock", "clock-skewed", message),
+    };
+    check
+        .help(
+            "Set it by NTP (`timedatectl set-ntp true`); containers have the clock of their host.",
+        )
+        .help(
+            "The crate measures a token's life on Courier's clock and does not mind; sessions, \
+             certificates and whoever reads `expires_at` do.",
+        )
+}
+
+const DNS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Seconds; a `Date` header has no fractions, and an answer takes its time.
+const FINE: i64 = 5;
+/// What verifiers of tokens commonly allow for.
+const TOO_FAR: i64 = 60;

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use super::{
+    clock::Moment,
+    flight::{Outcome, Pilot},
+    peers::{FIND_LIMIT, Found, LOCK_LIMIT, Lock, Peers},
+    policy::Zone,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    token::Token,
+};
+
+/// What a flight does with the other replicas, before and after it asks Courier.
+impl Pilot {
+    /// Looks whether another replica has a token, or is asking for one. `None` if Courier is to be
+    /// asked, and may be.
+    pub(super) async fn look(&mut self) -> Option<Outcome> {
+        let shared = Arc::clone(&self.shared);
+        let peers = shared.peers.as_ref()?;
+        if !self.flight.admission().as_ref()?.is_for_a_look() {
+            return None;
+        }
+        let mut look = self.find(peers).await;
+        if self.mission.yields && matches!(look, Look::Nothing) {
+            self.flight.promise(LOCK_LIMIT);
+            match peers.lock(&self.grant).await {
+                Lock::Held(lock) => {
+                    self.lock = Some(lock);
+                    // Whoever had the lock before may have written meanwhile.
+                    look = self.find(peers).await;
+                }
+                Lock::Taken => return Some(put_off(yielded(), true)),
+                Lock::Unknown => {}
+            }
+        }
+        match look {
+            Look::Fresh(token) => {
+                peers.looked(true);
+                return Some(Outcome::Found(token));
+            }
+            Look::Nothing => peers.looked(false),
+            Look::Unknown => {}
+        }
+        self.board().err().map(|error| put_off(error, false))
+    }
+
+    /// Tells the other replicas.
+    pub(super) async fn report(&mut self, news: Option<(Token, Moment)>) {
+        let Some(peers) = &self.shared.peers else {
+            return;
+        };
+        if let Some((token, sent)) = news {
+            peers.tell(&self.grant, &token, sent).await;
+        }
+        // After the token, so that whoever gets the lock next finds it.
+        if let Some(lock) = self.lock.take() {
+            peers.unlock(lock).await;
+        }
+    }
+
+    /// A token of another replica's that is fresh. One that is better than ours but about to age
+    /// is kept as well, for the case that Courier has none.
+    async fn find(&self, peers: &Arc<dyn Peers>) -> Look {
+        self.flight.promise(FIND_LIMIT);
+        match peers.find(&self.grant, self.mission.avoid).await {
+            Found::Token(token) if self.keep(&token) == Some(Zone::Fresh) => Look::Fresh(token),
+            Found::Token(_) | Found::Nothing => Look::Nothing,
+            Found::Unknown => Look::Unknown,
+        }
+    }
+
+    /// Puts a token into the slot if it is better than the one that is there, and says in which
+    /// zone it is then.
+    fn keep(&self, token: &Token) -> Option<Zone> {
+        let now = self.shared.clock.now();
+        let mut state = self.slot.lock();
+        // A slot that has left the map was invalidated: its user's tokens are not wanted.
+        if state.detached {
+            return None;
+        }
+        let variant = state.known_variant(&self.grant)?;
+        if !variant.is_flown_by(&self.flight) {
+            return None;
+        }
+        variant.store(token, self.mission.replaces, now).ok()?;
+        Some(variant.zone(now))
+    }
+
+    /// Exchanges the look for a call to Courier, as it would have been admitted without.
+    fn board(&mut self) -> Result<(), Error> {
+        let now = self.shared.clock.now().mono;
+        let admission = self.shared.gate.admit(self.mission.urgency, now)?;
+        let mut place = self.flight.admission();
+        // Nobody's, if somebody has taken the flight over.
+        let place = place.as_mut().ok_or_else(super::gone)?;
+        self.key_epoch = admission.key_epoch;
+        *place = admission;
+        Ok(())
+    }
+}
+
+/// What looking led to.
+enum Look {
+    /// A token that spares the call. It is in the slot.
+    Fresh(Token),
+    Nothing,
+    /// The store knows nothing, or is not to be asked.
+    Unknown,
+}
+
+fn put_off(error: Error, yielded: bool) -> Outcome {
+    Outcome::PutOff { error, yielded }
+}
+
+fn yielded() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "another replica is asking Courier for this user's token",
+    )
+}

@@ -1,0 +1,133 @@
+//! What a backend does to messages that were sent.
+
+use std::time::Duration;
+
+use reqwest::{
+    Url,
+    header::{AUTHORIZATION, HeaderValue},
+};
+use serde_json::{Value, json};
+
+use super::{CourierClient, answer::Asked, configuration, exchange};
+use crate::{
+    error::{Error, ErrorKind},
+    request::{TokenRequest, UserId, is_space},
+    retry::with_retries,
+    scope::Scope,
+    token::Token,
+};
+
+/// What was read in another channel.
+///
+/// Courier marks a message of the Inbox read when the e-mail about it is opened, by an image in that
+/// e-mail, unless the Courier Inbox provider is told `optOutOfInboxSync`. Where mail programs load no
+/// images the Inbox does not hear of it, and there is no way around that in the e-mail: an app that
+/// knows better, because somebody came by the link in it for example, can say so with these calls.
+/// With `optOutOfInboxSync` the channels are independent, and these calls are the only way to keep
+/// them in step.
+impl CourierClient {
+    /// Marks a message read in a user's Inbox.
+    ///
+    /// Courier's REST API has no call for this; the inbox's own has, with a token of that user. So
+    /// this issues a token of one minute with the one scope that it needs
+    /// ([`Scope::INBOX_WRITE_EVENTS`]), and does what the user's browser would. The message id is the
+    /// request id that `/send` answered with, followed by `:` and the user's id if it was sent to a
+    /// tenant. To mark a message that is read does no harm.
+    ///
+    /// ```
+    /// # async fn example(client: courier_auth_core::CourierClient) -> Result<(), courier_auth_core::Error> {
+    /// // The user came to the app by the link in the e-mail.
+    /// client.mark_read("user-1", "1-65b2f3a4-0123456789abcdef01234567").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] when an id cannot be sent; nothing was sent then.
+    /// [`ErrorKind::Configuration`] when the base URL is not Courier's and
+    /// [`inbox_url`](super::CourierClientBuilder::inbox_url) is not set.
+    /// [`ErrorKind::RequestRefused`] when the inbox does not accept the token, or says that there is
+    /// no such message. And as [`issue_token`](Self::issue_token).
+    pub async fn mark_read<U>(&self, user_id: U, message_id: &str) -> Result<(), Error>
+    where
+        U: TryInto<UserId>,
+        Error: From<U::Error>,
+    {
+        let request = TokenRequest::for_user(user_id)
+            .scopes([Scope::INBOX_WRITE_EVENTS])
+            .lifetime(LIFETIME);
+        check("message id", message_id)?;
+        let url = self.settings.inbox_url()?;
+        let token = self.issue_token(&request).await?;
+        // As Courier's SDKs write it: which type a variable would have is not documented.
+        let id = Value::from(message_id);
+        let query = json!({ "query": format!("mutation TrackEvent {{ read(messageId: {id}) }}") });
+        with_retries(async || self.mutate(url, &token, &query).await, |_| {}).await
+    }
+
+    /// Archives what was sent with one request: `PUT /requests/{request_id}/archive`.
+    ///
+    /// It leaves Courier's list of messages, and the Inbox of whom it was sent to. It is not marked
+    /// read, which is what [`mark_read`](Self::mark_read) does. `request_id` is what `/send` answered
+    /// with.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] when the id cannot be sent; nothing was sent then. When Courier
+    /// cannot be reached or refuses.
+    pub async fn archive_request(&self, request_id: &str) -> Result<(), Error> {
+        check("request id", request_id)?;
+        let url = self.settings.url(&["requests", request_id, "archive"]);
+        let archive = async || {
+            let key = self.key();
+            let request = self.http.put(url.clone());
+            let request = request.header(AUTHORIZATION, key.header.clone());
+            let answer = exchange(request, &url).await?;
+            // 204 or 202, Courier's pages differ; both are a success.
+            answer.if_success(Asked::Archive(&key)).map(drop)
+        };
+        with_retries(archive, |_| {}).await
+    }
+
+    async fn mutate(&self, url: &Url, token: &Token, query: &Value) -> Result<(), Error> {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.as_str()))
+            .map_err(|_| configuration("Courier's token cannot be sent in a header"))?;
+        bearer.set_sensitive(true);
+        let mut request = self
+            .http
+            .post(url.clone())
+            .header(AUTHORIZATION, bearer)
+            .json(query);
+        let user = token.user_id().as_str();
+        // No browser can send another one; the token names the user too.
+        if user.is_ascii() {
+            request = request.header("x-courier-user-id", user);
+        }
+        let answer = exchange(request, url).await?;
+        let asked = Asked::Inbox(token);
+        answer.if_success(asked)?.into_done("read", asked)
+    }
+}
+
+/// Ids of Courier's have some 35 bytes, and a user's id of up to 256 may follow.
+fn check(what: &str, id: &str) -> Result<(), Error> {
+    let problem = if id.is_empty() {
+        "is empty"
+    } else if id.len() > MAX_ID_BYTES {
+        "is longer than 512 bytes"
+    } else if id.chars().any(|c| is_space(c) || c.is_control()) {
+        "contains white space or a control character"
+    } else if matches!(id, "." | "..") {
+        "is a step in a path"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(
+        ErrorKind::InvalidInput,
+        format!("the {what} {problem}; nothing was sent to Courier"),
+    ))
+}
+
+const MAX_ID_BYTES: usize = 512;
+/// Enough for three tries, and little for whoever finds it.
+const LIFETIME: Duration = Duration::from_secs(60);

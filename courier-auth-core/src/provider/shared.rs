@@ -1,0 +1,84 @@
+//! What the builder is told about the shared cache.
+
+use std::{sync::Arc, time::Duration};
+
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+
+use super::TokenProviderBuilder;
+use crate::{
+    cache::{clock::Clock, peers::Peers},
+    client::{CourierClient, check_api_key},
+    error::Error,
+    shared::{Rings, SharedCache, SharedTokens},
+};
+
+/// Many replicas, one cache.
+#[cfg_attr(docsrs, doc(cfg(feature = "shared-cache")))]
+impl TokenProviderBuilder {
+    /// Shares tokens with the other replicas of the app through a store that all reach, e.g.
+    /// `RedisCache`. Default: each replica has its own.
+    ///
+    /// It is asked only when a token is missing or ages, and before Courier is. What is in it is
+    /// encrypted. When it is slow or down, tokens come from Courier as if there were none.
+    pub fn shared_cache(mut self, cache: impl SharedCache) -> Self {
+        self.shared.cache = Some(Arc::new(cache));
+        self
+    }
+
+    /// Encrypts what is in the shared cache with this key (32 random bytes, the same in all
+    /// replicas) rather than with one that follows from the API key. Default: the latter.
+    ///
+    /// Then a change of the API key changes nothing in the shared cache. To change from the one to
+    /// the other, name the API key with [`previous_api_key`](Self::previous_api_key) for a while.
+    /// Do not use one key for two workspaces or environments of Courier: they would share their
+    /// users' tokens.
+    pub fn encryption_key(mut self, key: [u8; 32]) -> Self {
+        self.shared.encryption_key = Some(SecretBox::new(Box::new(key)));
+        self
+    }
+
+    /// Reads what replicas with this API key, which the present one replaces, put into the shared
+    /// cache: without it a new key empties the cache. Nothing is asked of Courier with it. Can be
+    /// called several times; the last four count. Default: none.
+    pub fn previous_api_key(mut self, api_key: impl Into<String>) -> Self {
+        self.shared.previous_api_keys.push(api_key.into().into());
+        self
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct SharedSettings {
+    cache: Option<Arc<dyn SharedCache>>,
+    encryption_key: Option<SecretBox<[u8; 32]>>,
+    previous_api_keys: Vec<SecretString>,
+}
+
+impl SharedSettings {
+    pub(super) fn rings(&self, api_key: &SecretString) -> Result<Rings, Error> {
+        for key in &self.previous_api_keys {
+            check_api_key(key, "the previous Courier API key")?;
+        }
+        let encryption_key = self
+            .encryption_key
+            .as_ref()
+            .map(ExposeSecret::expose_secret);
+        Ok(Rings::new(api_key, encryption_key, &self.previous_api_keys))
+    }
+
+    pub(super) fn peers(
+        self,
+        rings: Rings,
+        client: &CourierClient,
+        lifetime: Duration,
+        clock: &Clock,
+    ) -> Option<Arc<dyn Peers>> {
+        let base_url = client.base_url().trim_end_matches('/').to_owned();
+        Some(Arc::new(SharedTokens::new(
+            self.cache?,
+            rings,
+            base_url,
+            lifetime,
+            clock.clone(),
+        )))
+    }
+}

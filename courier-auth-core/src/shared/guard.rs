@@ -1,0 +1,229 @@
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::{SharedCacheError, SharedCacheStatus, envelope::Poison};
+use crate::{
+    cache::breaker::Breaker,
+    error::{Error, ErrorKind},
+};
+
+/// Stands between the provider and a store that may be slow, down, full or wrong, and counts.
+///
+/// Reads and writes are broken off apart: a store that is full, or a replica that is read-only,
+/// still answers reads, and a write that nobody waits for must not cost them.
+#[derive(Debug)]
+pub(super) struct Guard {
+    reads: Circuit,
+    writes: Circuit,
+    counts: Counts,
+    trouble: Trouble,
+}
+
+impl Guard {
+    pub(super) fn new() -> Self {
+        Self {
+            reads: Circuit::new(),
+            writes: Circuit::new(),
+            counts: Counts::default(),
+            trouble: Trouble::default(),
+        }
+    }
+
+    /// Whether a read would be let through.
+    pub(super) fn may_read(&self, now: Instant) -> bool {
+        self.reads.breaker.would_admit(now)
+    }
+
+    /// Lets a read through, if it is worth it, and no longer than `limit`.
+    pub(super) async fn read<T>(
+        &self,
+        limit: Duration,
+        read: impl Future<Output = Result<T, SharedCacheError>>,
+    ) -> Option<T> {
+        self.run(&self.reads, "read", limit, read).await
+    }
+
+    /// The same for a write.
+    pub(super) async fn write<T>(
+        &self,
+        operation: &'static str,
+        limit: Duration,
+        write: impl Future<Output = Result<T, SharedCacheError>>,
+    ) -> Option<T> {
+        self.run(&self.writes, operation, limit, write).await
+    }
+
+    /// Notes that what was found is not what it should be.
+    pub(super) fn poisoned(&self, poison: Poison) {
+        self.counts.poisoned.fetch_add(1, Ordering::Relaxed);
+        let error = SharedCacheError::new(format!("a value was thrown away: {}", poison.0));
+        self.trouble.note("check", &error, Instant::now());
+    }
+
+    pub(super) fn looked(&self, hit: bool) {
+        let count = if hit {
+            &self.counts.hits
+        } else {
+            &self.counts.misses
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn yielded(&self) {
+        self.counts.yielded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn left_out(&self) {
+        self.counts.bypassed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn status(&self) -> SharedCacheStatus {
+        let counts = &self.counts;
+        SharedCacheStatus {
+            hits: counts.hits.load(Ordering::Relaxed),
+            misses: counts.misses.load(Ordering::Relaxed),
+            errors: counts.errors.load(Ordering::Relaxed),
+            bypassed: counts.bypassed.load(Ordering::Relaxed),
+            poisoned: counts.poisoned.load(Ordering::Relaxed),
+            yielded: counts.yielded.load(Ordering::Relaxed),
+            bypassing: self.reads.breaker.is_open() || self.writes.breaker.is_open(),
+            last_error: self.trouble.last_error(),
+        }
+    }
+
+    async fn run<T>(
+        &self,
+        circuit: &Circuit,
+        operation: &'static str,
+        limit: Duration,
+        work: impl Future<Output = Result<T, SharedCacheError>>,
+    ) -> Option<T> {
+        let Ok(_probe) = circuit.breaker.admit(Instant::now()) else {
+            self.left_out();
+            return None;
+        };
+        let error = match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(Ok(done))) => {
+                if circuit.works() && self.trouble.is_over() {
+                    info!(operation, "the shared cache works again");
+                }
+                return Some(done);
+            }
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(_panic)) => SharedCacheError::new("the store panicked"),
+            Err(_elapsed) => SharedCacheError::new(format!("no answer within {limit:?}")),
+        };
+        self.counts.errors.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        circuit.fails(now, &error);
+        self.trouble.note(operation, &error, now);
+        None
+    }
+}
+
+/// Counts failures in a row, and stops asking for a while after too many.
+#[derive(Debug)]
+struct Circuit {
+    breaker: Arc<Breaker>,
+    failures: AtomicU32,
+}
+
+impl Circuit {
+    fn new() -> Self {
+        Self {
+            breaker: Breaker::new(FIRST_PAUSE, LONGEST_PAUSE),
+            failures: AtomicU32::new(0),
+        }
+    }
+
+    /// Returns whether that is news.
+    fn works(&self) -> bool {
+        self.failures.store(0, Ordering::Relaxed);
+        self.breaker.close()
+    }
+
+    fn fails(&self, now: Instant, error: &SharedCacheError) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures >= FAILURES_TO_OPEN {
+            let reason = Error::new(ErrorKind::Unavailable, error.to_string());
+            self.breaker.open(now, reason, fastrand::f64());
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    errors: AtomicU64,
+    bypassed: AtomicU64,
+    poisoned: AtomicU64,
+    yielded: AtomicU64,
+}
+
+/// Says once a minute what is wrong, and not for every user.
+#[derive(Debug, Default)]
+struct Trouble {
+    state: Mutex<TroubleState>,
+    /// Whether somebody was told of it and not yet that it is over.
+    told: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct TroubleState {
+    told_at: Option<Instant>,
+    untold: u64,
+    last_error: Option<String>,
+}
+
+impl Trouble {
+    fn note(&self, operation: &'static str, error: &SharedCacheError, now: Instant) {
+        let line = error.line();
+        let failures = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.untold += 1;
+            state.last_error = Some(line.clone());
+            let lately = state
+                .told_at
+                .is_some_and(|told| now.saturating_duration_since(told) < WARN_EVERY);
+            if lately {
+                return;
+            }
+            state.told_at = Some(now);
+            std::mem::take(&mut state.untold)
+        };
+        self.told.store(true, Ordering::Relaxed);
+        warn!(
+            operation,
+            error = line,
+            failures,
+            "the shared cache is in trouble: users notice nothing, Courier is asked more often; \
+             see whether the store is reachable, has memory left, and lets this user read and write"
+        );
+    }
+
+    fn is_over(&self) -> bool {
+        self.told.swap(false, Ordering::Relaxed)
+    }
+
+    fn last_error(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.last_error.clone()
+    }
+}
+
+const FAILURES_TO_OPEN: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const WARN_EVERY: Duration = Duration::from_secs(60);

@@ -1,0 +1,149 @@
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use redis::{Cmd, RedisResult, Value};
+use tokio::{
+    runtime::{self, Handle},
+    time::Instant,
+};
+
+use super::source::{Connecting, Source};
+
+/// The connection in use, made when it is needed and made again when it is no good.
+///
+/// Not redis's own `ConnectionManager`: that one belongs to the runtime on which it was made, and
+/// does not notice a peer that has gone without a word.
+pub(super) struct Links {
+    source: Source,
+    link: Mutex<Option<Arc<Link>>>,
+}
+
+impl Links {
+    pub(super) fn new(source: Source) -> Self {
+        Self {
+            source,
+            link: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Runs a command, once more on a new connection if the one in use turns out to be no good: all
+    /// commands may be repeated.
+    pub(super) async fn run(&self, command: &Cmd) -> RedisResult<Value> {
+        let (link, is_new) = self.link();
+        match self.run_on(&link, command).await {
+            Err(_) if !is_new && !self.is_current(&link) => {
+                self.run_on(&self.link().0, command).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn run_on(&self, link: &Arc<Link>, command: &Cmd) -> RedisResult<Value> {
+        let mut connection = match link.connected.clone().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                self.drop_link(link);
+                return Err(error);
+            }
+        };
+        let mut attempt = Attempt {
+            links: self,
+            link,
+            answered: false,
+        };
+        let outcome = connection.run(command).await;
+        match &outcome {
+            Err(error) if error.is_unrecoverable_error() => self.drop_link(link),
+            Err(error) if error.is_timeout() => {}
+            // The primary has become a replica, and its name is that of another machine now.
+            Err(error) if error.code() == Some("READONLY") => {
+                attempt.answered = true;
+                self.drop_link(link);
+            }
+            _ => attempt.answered = true,
+        }
+        outcome
+    }
+
+    /// The link in use, or a new one that begins to connect, and which of both it is.
+    fn link(&self) -> (Arc<Link>, bool) {
+        let runtime = Handle::current();
+        let mut current = self.lock();
+        if let Some(link) = current.as_ref().filter(|link| link.runtime == runtime.id()) {
+            return (Arc::clone(link), false);
+        }
+        let link = Arc::new(Link {
+            runtime: runtime.id(),
+            connected: self.source.connect(&runtime),
+            silent: AtomicU32::new(0),
+            heard: Mutex::new(Instant::now()),
+        });
+        *current = Some(Arc::clone(&link));
+        (link, true)
+    }
+
+    /// Has the next command connect anew, unless another has seen to that.
+    fn drop_link(&self, link: &Arc<Link>) {
+        self.lock().take_if(|here| Arc::ptr_eq(here, link));
+    }
+
+    fn is_current(&self, link: &Arc<Link>) -> bool {
+        let current = self.lock();
+        current.as_ref().is_some_and(|here| Arc::ptr_eq(here, link))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection, or one that is being made.
+struct Link {
+    runtime: runtime::Id,
+    /// In a task of its own: callers wait 50 ms, and TLS may take longer.
+    connected: Connecting,
+    /// Commands without an answer since the last one with.
+    silent: AtomicU32,
+    heard: Mutex<Instant>,
+}
+
+/// One command on its way. Dropped without an answer, it counts against the connection: a peer that
+/// vanished (a failover, a firewall that forgot) never closes it, and TCP waits for a quarter of an
+/// hour.
+struct Attempt<'a> {
+    links: &'a Links,
+    link: &'a Arc<Link>,
+    answered: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let mut heard = self
+            .link
+            .heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.answered {
+            self.link.silent.store(0, Ordering::Relaxed);
+            *heard = Instant::now();
+            return;
+        }
+        let silent = self.link.silent.fetch_add(1, Ordering::Relaxed) + 1;
+        if silent >= MAX_SILENT && heard.elapsed() >= SILENCE {
+            drop(heard);
+            self.links.drop_link(self.link);
+        }
+    }
+}
+
+const MAX_SILENT: u32 = 3;
+const SILENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,204 @@
+mod link;
+mod source;
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo};
+
+use self::{link::Links, source::Source};
+use super::{SharedCache, SharedCacheError};
+use crate::error::{Error, ErrorKind};
+
+/// A [`SharedCache`] on Redis or Valkey.
+///
+/// ```no_run
+/// use courier_auth_core::{RedisCache, TokenProvider};
+///
+/// let redis = RedisCache::new("rediss://user:password@redis.internal:6379")?.prefix("shop");
+/// let provider = TokenProvider::builder("api-key").shared_cache(redis).build()?;
+/// # Ok::<(), courier_auth_core::Error>(())
+/// ```
+///
+/// Nothing is connected before the first token is needed, and the app starts whether Redis is there
+/// or not. One connection carries all commands: `GET`, `SET … PX`, `SET … NX PX`, `DEL` and a
+/// one-key `EVAL`, each on one key. It belongs to the Tokio runtime on which the provider asks
+/// Courier, and is made anew when it breaks, when nothing comes back over it, and when that runtime
+/// goes away. Any eviction policy will do.
+///
+/// Give every provider a `RedisCache` of its own; two that use the same Redis and prefix share their
+/// tokens if, and only if, they have the same API key (or encryption key).
+pub struct RedisCache {
+    prefix: String,
+    links: Links,
+}
+
+impl RedisCache {
+    /// A cache on one Redis or Valkey: `redis://`, `rediss://` (TLS) or `unix://`, with user,
+    /// password and database number where needed: `rediss://user:password@host:6379/0`,
+    /// `unix:///run/redis.sock?db=0&user=…&pass=…`. Opens no connection and needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] when the URL is malformed. The error does not show it.
+    pub fn new(url: impl AsRef<str>) -> Result<Self, Error> {
+        let info = connection_info(url.as_ref())?;
+        Ok(Self::from_source(Source::node(info)?))
+    }
+
+    /// A cache on a cluster, of which some nodes are named. All have the same user and password.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] when a URL is malformed, there is none, or they differ in more
+    /// than the host.
+    #[cfg(feature = "redis-cluster")]
+    pub fn cluster<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Result<Self, Error> {
+        let nodes = urls
+            .into_iter()
+            .map(|url| connection_info(url.as_ref()))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self::from_source(Source::cluster(nodes)?))
+    }
+
+    /// What keys begin with, so that apps can share a Redis. Default: `courier-auth`.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Trusts this certificate authority (PEM) *instead of* those of the system. Can be called
+    /// several times. Default: those of the system.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] when it is no PEM, or the URL does not begin with `rediss://`.
+    pub fn root_certificate_pem(self, pem: impl AsRef<[u8]>) -> Result<Self, Error> {
+        let source = self.links.source().trusting(pem.as_ref())?;
+        Ok(Self {
+            links: Links::new(source),
+            ..self
+        })
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self {
+            prefix: DEFAULT_PREFIX.into(),
+            links: Links::new(source),
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.prefix)
+    }
+
+    async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, SharedCacheError> {
+        let value = self.links.run(command).await;
+        value
+            .and_then(|value| Ok(redis::from_redis_value(value)?))
+            .map_err(|error| self.links.source().describe(&error))
+    }
+}
+
+#[async_trait]
+impl SharedCache for RedisCache {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SharedCacheError> {
+        let command = command("GET", &self.key(key));
+        match self.links.run(&command).await {
+            Ok(value) => redis::from_redis_value(value)
+                .map_err(|error| self.links.source().describe(&error.into())),
+            // Something that is not ours, and no string: no more a failure of Redis than a string
+            // that is not ours.
+            Err(error) if error.code() == Some("WRONGTYPE") => Ok(Some(Vec::new())),
+            Err(error) => Err(self.links.source().describe(&error)),
+        }
+    }
+
+    async fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), SharedCacheError> {
+        let mut command = command("SET", &self.key(key));
+        command.arg(value).arg("PX").arg(milliseconds(ttl));
+        self.run(&command).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), SharedCacheError> {
+        self.run(&command("DEL", &self.key(key))).await
+    }
+
+    async fn try_lock(
+        &self,
+        name: &str,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<bool, SharedCacheError> {
+        let mut command = command("SET", &self.key(name));
+        command
+            .arg(owner)
+            .arg("NX")
+            .arg("PX")
+            .arg(milliseconds(ttl));
+        // OK, or nothing if the key is there.
+        let taken: Option<String> = self.run(&command).await?;
+        Ok(taken.is_some())
+    }
+
+    async fn unlock(&self, name: &str, owner: &str) -> Result<(), SharedCacheError> {
+        let mut command = redis::cmd("EVAL");
+        command
+            .arg(DELETE_IF_OURS)
+            .arg(1)
+            .arg(self.key(name))
+            .arg(owner);
+        self.run(&command).await
+    }
+}
+
+impl fmt::Debug for RedisCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisCache")
+            .field("address", &self.links.source().address())
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+fn command(name: &str, key: &str) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(key);
+    command
+}
+
+/// At least one: Redis refuses none.
+fn milliseconds(ttl: Duration) -> u64 {
+    u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
+    // What the parser says is left out of the message: it may quote the password.
+    let info = url.into_connection_info().map_err(|_| {
+        configuration(
+            "the Redis URL is malformed: it must look like \
+             rediss://user:password@redis.example:6379/0, with a percent sign and two hex digits \
+             for special characters in the password",
+        )
+    })?;
+    if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
+        return Err(configuration(
+            "the Redis URL says `#insecure`, which would accept every certificate: name the \
+             authority with `root_certificate_pem` instead",
+        ));
+    }
+    Ok(info)
+}
+
+fn configuration(message: &'static str) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+const DEFAULT_PREFIX: &str = "courier-auth";
+/// Whoever held the lock longer than it lasts must not end that of the next.
+const DELETE_IF_OURS: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+#[cfg(test)]
+mod tests;

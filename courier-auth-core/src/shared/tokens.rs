@@ -1,0 +1,304 @@
+use std::{
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
+};
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::future::{try_join, try_join_all};
+use quick_cache::sync::Cache;
+use secrecy::SecretString;
+use serde::Deserialize;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tracing::debug;
+
+use super::{
+    SharedCache, SharedCacheError, SharedCacheStatus,
+    entry::{NewEntry, TokenEntry, Tombstone, milliseconds, since_epoch, to_json},
+    envelope::{Poison, open, seal},
+    guard::Guard,
+    keys::{Keyring, Rings},
+};
+use crate::{
+    cache::{
+        clock::{Clock, Moment},
+        peers::{FIND_LIMIT, Found, Held, LOCK_LIMIT, Lock, Peers},
+        policy::Windows,
+    },
+    request::{Grant, UserId},
+    token::{Token, TokenId},
+};
+
+/// Tokens in a store that all replicas share.
+pub(crate) struct SharedTokens {
+    store: Arc<dyn SharedCache>,
+    guard: Arc<Guard>,
+    rings: RwLock<Arc<Rings>>,
+    /// Part of every name: tokens of an emulator are not those of Courier.
+    base_url: String,
+    clock: Clock,
+    /// The longest lifetime that was ever asked for, in seconds: tombstones last as long.
+    longest: AtomicU64,
+    /// When users were invalidated here, in microseconds since the epoch: true at once, and when
+    /// the store has not heard of it.
+    invalidated: Cache<UserId, u64>,
+    writes: Arc<Semaphore>,
+}
+
+impl SharedTokens {
+    pub(crate) fn new(
+        store: Arc<dyn SharedCache>,
+        rings: Rings,
+        base_url: String,
+        lifetime: Duration,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            store,
+            guard: Arc::new(Guard::new()),
+            rings: RwLock::new(Arc::new(rings)),
+            base_url,
+            clock,
+            longest: AtomicU64::new(lifetime.as_secs()),
+            invalidated: Cache::new(MAX_INVALIDATED),
+            writes: Arc::new(Semaphore::new(MAX_WRITES)),
+        }
+    }
+
+    fn rings(&self) -> Arc<Rings> {
+        let rings = self.rings.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&rings)
+    }
+
+    /// What is under a ring's names: a token, and when the user was invalidated.
+    async fn fetch(
+        &self,
+        ring: &Arc<Keyring>,
+        grant: &Grant,
+    ) -> Result<[Option<Sealed>; 2], SharedCacheError> {
+        let read = async |name: String| {
+            let value = self.store.get(&name).await?;
+            let ring = Arc::clone(ring);
+            Ok(value.map(|value| Sealed { ring, name, value }))
+        };
+        let token = ring.token_name(&self.base_url, grant);
+        let tombstone = ring.tombstone_name(&self.base_url, grant.user_id.as_str());
+        let (token, tombstone) = try_join(read(token), read(tombstone)).await?;
+        Ok([token, tombstone])
+    }
+
+    /// Opens what was found. What cannot be opened is removed, so that it is not read for ever.
+    fn unseal<T: for<'a> Deserialize<'a>>(&self, sealed: Option<Sealed>) -> Option<T> {
+        let sealed = sealed?;
+        let opened = open(&sealed.ring, &sealed.name, &sealed.value).and_then(|plain| {
+            serde_json::from_slice(&plain).map_err(|_| Poison("its content is not ours"))
+        });
+        opened
+            .inspect_err(|poison| {
+                self.guard.poisoned(*poison);
+                self.remove(sealed.name);
+            })
+            .ok()
+    }
+
+    fn remove(&self, name: String) {
+        let Some(permit) = self.permit() else { return };
+        let (store, guard) = (Arc::clone(&self.store), Arc::clone(&self.guard));
+        // Called from a flight, so that there is a runtime, and it is the right one.
+        tokio::spawn(async move {
+            guard
+                .write("delete", WRITE_LIMIT, async { store.delete(&name).await })
+                .await;
+            drop(permit);
+        });
+    }
+
+    /// The token, if it is worth having.
+    fn adopt(
+        &self,
+        entry: TokenEntry,
+        grant: &Grant,
+        invalidated: u64,
+        avoid: Option<TokenId>,
+    ) -> Option<Token> {
+        if entry.issued <= invalidated {
+            return None;
+        }
+        let now = self.clock.now();
+        let issued = UNIX_EPOCH.checked_add(Duration::from_micros(entry.issued))?;
+        if issued > now.wall + FUTURE {
+            self.guard.poisoned(Poison(
+                "it was issued in the future: a replica's clock is wrong",
+            ));
+            return None;
+        }
+        let age = now.wall.duration_since(issued).unwrap_or_default();
+        let left = Duration::from_millis(entry.life).checked_sub(age)?;
+        let token = Token::adopt(entry.token, left, grant, now, self.clock.clone());
+        let token = token
+            .inspect_err(|error| debug!(%error, "a token in the shared cache is not taken"))
+            .ok()?;
+        (Some(token.id()) != avoid).then_some(token)
+    }
+
+    /// A place among the writes that may be under way at once.
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.writes).try_acquire_owned().ok();
+        if permit.is_none() {
+            self.guard.left_out();
+        }
+        permit
+    }
+}
+
+#[async_trait]
+impl Peers for SharedTokens {
+    fn is_reachable(&self, now: Instant) -> bool {
+        self.guard.may_read(now)
+    }
+
+    async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found {
+        self.longest
+            .fetch_max(grant.lifetime.as_secs(), Ordering::Relaxed);
+        let rings = self.rings();
+        let fetch = async { try_join_all(rings.all().map(|ring| self.fetch(ring, grant))).await };
+        let Some(values) = self.guard.read(FIND_LIMIT, fetch).await else {
+            return Found::Unknown;
+        };
+        let mut entries: Vec<TokenEntry> = Vec::new();
+        let mut invalidated = self.invalidated.get(&grant.user_id).unwrap_or_default();
+        for [token, tombstone] in values {
+            entries.extend(self.unseal(token));
+            if let Some(Tombstone { at }) = self.unseal(tombstone) {
+                invalidated = invalidated.max(at);
+            }
+        }
+        let now = self.clock.now();
+        let best = entries
+            .into_iter()
+            .filter_map(|entry| self.adopt(entry, grant, invalidated, avoid))
+            .max_by_key(|token| token.remaining(now));
+        match best {
+            Some(token) => Found::Token(token),
+            None => Found::Nothing,
+        }
+    }
+
+    fn looked(&self, hit: bool) {
+        self.guard.looked(hit);
+    }
+
+    async fn lock(&self, grant: &Grant) -> Lock {
+        let name = self.rings().current.token_name(&self.base_url, grant);
+        let name = Keyring::lock_name(&name);
+        let mut owner = [0; 16];
+        if getrandom::fill(&mut owner).is_err() {
+            return Lock::Unknown;
+        }
+        let owner = URL_SAFE_NO_PAD.encode(owner);
+        let lock = async { self.store.try_lock(&name, &owner, LOCK_TTL).await };
+        match self.guard.write("lock", LOCK_LIMIT, lock).await {
+            Some(true) => Lock::Held(Held { name, owner }),
+            Some(false) => {
+                self.guard.yielded();
+                Lock::Taken
+            }
+            None => Lock::Unknown,
+        }
+    }
+
+    async fn unlock(&self, lock: Held) {
+        let unlock = async { self.store.unlock(&lock.name, &lock.owner).await };
+        self.guard.write("unlock", WRITE_LIMIT, unlock).await;
+    }
+
+    async fn tell(&self, grant: &Grant, token: &Token, sent: Moment) {
+        self.longest
+            .fetch_max(grant.lifetime.as_secs(), Ordering::Relaxed);
+        let now = self.clock.now();
+        let grace = Windows::new(grant.lifetime, 0.0).grace;
+        let ttl = token.remaining(now).saturating_sub(grace);
+        let Some(_permit) = self.permit().filter(|_| !ttl.is_zero()) else {
+            return;
+        };
+        let entry = NewEntry {
+            token: token.as_str(),
+            issued: since_epoch(sent.wall),
+            life: milliseconds(token.remaining(sent)),
+        };
+        let ring = Arc::clone(&self.rings().current);
+        let name = ring.token_name(&self.base_url, grant);
+        let set = async {
+            let value = seal(&ring, &name, &to_json(&entry)?)?;
+            self.store.set(&name, &value, ttl).await
+        };
+        self.guard.write("write", WRITE_LIMIT, set).await;
+    }
+
+    fn forget(&self, user: UserId, runtime: Option<&Handle>) {
+        let at = since_epoch(self.clock.now().wall);
+        self.invalidated.insert(user.clone(), at);
+        let (Some(runtime), Some(permit)) = (runtime, self.permit()) else {
+            return;
+        };
+        let (store, guard) = (Arc::clone(&self.store), Arc::clone(&self.guard));
+        let ttl = Duration::from_secs(self.longest.load(Ordering::Relaxed));
+        let rings = self.rings();
+        let base_url = self.base_url.clone();
+        runtime.spawn(async move {
+            // Also where replicas look that do not have the new key yet.
+            let bury = async |ring: &Arc<Keyring>| {
+                let name = ring.tombstone_name(&base_url, user.as_str());
+                let value = seal(ring, &name, &to_json(&Tombstone { at })?)?;
+                store.set(&name, &value, ttl).await
+            };
+            let all = async { try_join_all(rings.all().map(bury)).await };
+            guard.write("invalidate", WRITE_LIMIT, all).await;
+            drop(permit);
+        });
+    }
+
+    fn set_api_key(&self, api_key: String) {
+        let key = SecretString::from(api_key);
+        let mut rings = self.rings.write().unwrap_or_else(PoisonError::into_inner);
+        *rings = Arc::new(rings.with_api_key(&key));
+    }
+
+    fn status(&self) -> SharedCacheStatus {
+        self.guard.status()
+    }
+}
+
+impl fmt::Debug for SharedTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedTokens")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A value as it was found.
+struct Sealed {
+    ring: Arc<Keyring>,
+    name: String,
+    value: Vec<u8>,
+}
+
+const WRITE_LIMIT: Duration = Duration::from_millis(250);
+/// A flight lasts ten seconds; a lock that ends before it is no lock.
+const LOCK_TTL: Duration = Duration::from_secs(12);
+/// Writes under way at once. Beyond that the store does not keep up, and a write is only worth the
+/// call that it may save.
+const MAX_WRITES: usize = 256;
+/// Users whose invalidation is known without the store.
+const MAX_INVALIDATED: usize = 1024;
+/// By how much the clocks of replicas may differ.
+const FUTURE: Duration = Duration::from_secs(60);

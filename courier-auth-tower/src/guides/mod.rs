@@ -1,0 +1,21 @@
+//! Guides: pages to read, no code.
+//!
+//! | question | guide |
+//! |---|---|
+//! | How do I begin? | [`getting_started`] |
+//! | Bearer tokens, tenants, CORS, nested routers …: how do I write that? | [`recipes`] |
+//! | How do I replace the route that I have? | [`migrating`] |
+//! | What do browsers and phones do with the token? | [`clients`](courier_auth_core::guides::clients) |
+//! | What may a token do, and how long should it live? | [`scopes`](courier_auth_core::guides::scopes) |
+//! | How is it refreshed, and what if it cannot be? | [`refresh`](courier_auth_core::guides::refresh) |
+//! | What is safe, and what is left for the app to see to? | [`security`](courier_auth_core::guides::security) |
+//! | How do I test my app? | [`testing`](courier_auth_core::guides::testing) |
+//! | What do I watch when it runs? | [`operating`](courier_auth_core::guides::operating) |
+//! | Something does not work. | [`troubleshooting`](courier_auth_core::guides::troubleshooting) |
+
+#[doc = include_str!("getting_started.md")]
+pub mod getting_started {}
+#[doc = include_str!("migrating.md")]
+pub mod migrating {}
+#[doc = include_str!("recipes.md")]
+pub mod recipes {}
