@@ -17,6 +17,7 @@ mod control;
 #[expect(dead_code, reason = "what the tests need of it")]
 #[path = "../tests/redis/proxy.rs"]
 mod proxy;
+#[expect(dead_code, reason = "what the tests need of it")]
 #[path = "../tests/redis/server.rs"]
 mod server;
 

@@ -9,22 +9,22 @@ use courier_auth_core::{
 use futures_util::{FutureExt, future::join_all};
 use tokio::runtime::Runtime;
 
-pub const USERS: usize = 10_000;
+pub(crate) const USERS: usize = 10_000;
 
 /// A provider whose cache holds a fresh token of every user, and other caches with the same.
-pub struct Subjects {
-    pub endpoint: Endpoint,
-    pub call: Call,
-    pub requests: Vec<TokenRequest>,
-    pub names: Vec<String>,
-    pub moka: moka::future::Cache<String, std::sync::Arc<str>>,
-    pub quick: quick_cache::sync::Cache<String, std::sync::Arc<str>>,
+pub(crate) struct Subjects {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) call: Call,
+    pub(crate) requests: Vec<TokenRequest>,
+    pub(crate) names: Vec<String>,
+    pub(crate) moka: moka::future::Cache<String, std::sync::Arc<str>>,
+    pub(crate) quick: quick_cache::sync::Cache<String, std::sync::Arc<str>>,
     _courier: EmulatorServer,
     _runtime: Runtime,
 }
 
 impl Subjects {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let courier = runtime.block_on(Emulator::start()).expect("an emulator");
         let provider = {
@@ -39,7 +39,7 @@ impl Subjects {
         let names: Vec<String> = (0..USERS).map(|n| format!("user-{n:06}")).collect();
         let requests: Vec<TokenRequest> = names
             .iter()
-            .map(|name| TokenRequest::for_user(name))
+            .map(TokenRequest::for_user)
             .collect();
         let moka = moka::future::Cache::builder()
             .max_capacity(2 * USERS as u64)
@@ -71,27 +71,27 @@ impl Subjects {
         }
     }
 
-    pub fn token(&self, user: usize) -> Token {
+    pub(crate) fn token(&self, user: usize) -> Token {
         now(self.endpoint.provider().token(&self.requests[user])).expect("a token")
     }
 
-    pub fn reply(&self, user: usize) -> Reply {
+    pub(crate) fn reply(&self, user: usize) -> Reply {
         now(self
             .endpoint
             .reply(&self.call, Some(self.requests[user].clone())))
     }
 
-    pub fn moka(&self, user: usize) -> Option<std::sync::Arc<str>> {
+    pub(crate) fn moka(&self, user: usize) -> Option<std::sync::Arc<str>> {
         now(self.moka.get(&*self.names[user]))
     }
 
-    pub fn quick(&self, user: usize) -> Option<std::sync::Arc<str>> {
+    pub(crate) fn quick(&self, user: usize) -> Option<std::sync::Arc<str>> {
         self.quick.get(&*self.names[user])
     }
 }
 
 /// All users once, in an order that no cache can foresee.
-pub fn shuffled() -> Vec<usize> {
+pub(crate) fn shuffled() -> Vec<usize> {
     let mut users: Vec<usize> = (0..USERS).collect();
     fastrand::Rng::with_seed(7).shuffle(&mut users);
     users

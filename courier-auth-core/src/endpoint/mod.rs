@@ -79,6 +79,10 @@ impl Endpoint {
     ///
     /// The reply to send instead, when the method is not answered (405) or the request comes from
     /// a page of another site (403). The app need not be asked who is signed in.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is sent at once, and a box would be one more allocation"
+    )]
     pub fn accept<'a>(
         &self,
         method: &str,

@@ -41,7 +41,8 @@ impl Reply {
     /// Header names, in lower case, and values. `Content-Length` is not among them, see
     /// [`content_length`](Self::content_length).
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let fixed = self.fixed_headers().map(|(name, value)| (name, &*value));
+        let fixed = self.fixed_headers();
+        let fixed = fixed.map(|(name, value)| -> (&'static str, &str) { (name, value) });
         fixed.chain(self.own_headers())
     }
 

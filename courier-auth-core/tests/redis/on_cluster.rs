@@ -55,10 +55,11 @@ async fn slots_move_under_way(kind: Kind) {
         moved.push((slot, master, (master + 1) % 3));
         cluster.begin_move(slot, master, (master + 1) % 3).await;
     }
-    // One that has the old map, and one that has none.
+    // Many at once may find nothing: the client sends `ASKING` and the command apart, so that others
+    // come between. Users get their tokens all the same, by a call to Courier each at most.
     all(&courier, &before, &users).await;
-    let counts = counts(&before);
-    assert_eq!(counts.hits + counts.errors, 60, "{counts:?}");
+    assert!(courier.issued() <= 2 * users.len());
+    // One after the other finds all.
     finds(&courier, || on(&courier, &cluster), &users).await;
     for (slot, from, to) in moved {
         cluster.end_move(slot, from, to).await;

@@ -60,6 +60,14 @@ impl Driver {
         }
     }
 
+    /// Rounds for so many seconds.
+    pub(crate) async fn rounds_for(&mut self, seconds: i64) {
+        let end = now() + seconds;
+        while now() < end {
+            self.round().await;
+        }
+    }
+
     pub(crate) fn answers(&self) -> usize {
         self.balancer.answers.load(Ordering::Relaxed)
     }
@@ -120,39 +128,8 @@ impl User {
     }
 
     fn refreshed_since(&self, start: i64) -> bool {
-        self.periods()
-            .last()
-            .is_some_and(|period| period.begin > start)
+        self.tokens.iter().any(|(_, issued)| *issued > start)
     }
-
-    /// The refresh periods so far.
-    ///
-    /// With one cache for all no token is refreshed before two thirds of its life, so what is
-    /// issued sooner after another is one too many. Courier tells times in whole seconds.
-    pub(crate) fn periods(&self) -> Vec<Period> {
-        let mut issued: Vec<_> = self.tokens.iter().map(|(_, issued)| *issued).collect();
-        issued.sort_unstable();
-        let mut periods: Vec<Period> = Vec::new();
-        for at in issued {
-            match periods.last_mut() {
-                Some(period) if at < period.begin + PERIOD => period.tokens += 1,
-                _ => periods.push(Period {
-                    begin: at,
-                    tokens: 1,
-                }),
-            }
-        }
-        periods
-    }
-}
-
-/// A user's time with one token, if there were one cache for all.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Period {
-    /// In Unix seconds.
-    pub(crate) begin: i64,
-    /// How many were issued in it.
-    pub(crate) tokens: usize,
 }
 
 struct Balancer {
@@ -194,8 +171,6 @@ pub(crate) fn now() -> i64 {
 
 /// Short, so that periods pass while one watches.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(20);
-/// Two thirds of it, and two seconds for times that are rounded.
-pub(crate) const PERIOD: i64 = 13 - 2;
 /// Few: two cores carry the servers, this, and Courier's emulator, and a read of Redis that takes
 /// 50 ms because they are busy counts as one that failed.
 const AT_ONCE: usize = 8;

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[cfg(feature = "redis")]
+mod calls;
+#[cfg(feature = "redis")]
 mod driver;
 #[cfg(feature = "redis")]
 #[expect(dead_code, reason = "what other tests need of it")]

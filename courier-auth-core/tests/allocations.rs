@@ -1,0 +1,92 @@
+//! What a cached token allocates, exactly.
+
+use allocation_counter::measure;
+use courier_auth_core::{
+    Endpoint, Scope, TokenProvider, TokenRequest,
+    emulator::{Emulator, EmulatorServer},
+};
+use futures_util::FutureExt;
+
+/// A provider that has cached these requests' tokens.
+async fn cached(requests: &[&TokenRequest]) -> (EmulatorServer, TokenProvider) {
+    let courier = Emulator::start().await.expect("an emulator");
+    let provider = TokenProvider::builder(courier.api_key())
+        .base_url(courier.url())
+        .build()
+        .expect("a provider");
+    for request in requests {
+        provider.token(request).await.expect("a token");
+    }
+    (courier, provider)
+}
+
+/// How many allocations it makes, and how many of them it leaves behind.
+fn allocations(call: impl FnOnce()) -> u64 {
+    measure(call).count_total
+}
+
+#[tokio::test]
+async fn a_fresh_token_is_none() {
+    let request = TokenRequest::for_user("user-1");
+    let (courier, provider) = cached(&[&request]).await;
+    let held = provider.token(&request).await.expect("a token").id();
+    let count = allocations(|| {
+        let token = provider.token(&request).now_or_never();
+        assert!(token.is_some_and(|token| token.is_ok()));
+        let token = provider.refresh(&request, &held).now_or_never();
+        assert!(token.is_some_and(|token| token.is_ok()));
+    });
+    assert_eq!(count, 0);
+    assert_eq!(courier.issued(), 1);
+}
+
+#[tokio::test]
+async fn nor_is_one_of_a_user_with_several() {
+    let inbox = TokenRequest::for_user("user-1");
+    let preferences = TokenRequest::for_user("user-1").scopes(Scope::RECOMMENDED);
+    let (courier, provider) = cached(&[&inbox, &preferences]).await;
+    let count = allocations(|| {
+        for request in [&inbox, &preferences, &inbox] {
+            let token = provider.token(request).now_or_never();
+            assert!(token.is_some_and(|token| token.is_ok()));
+        }
+    });
+    assert_eq!(count, 0);
+    assert_eq!(courier.issued(), 2);
+}
+
+/// The body.
+#[tokio::test]
+async fn the_endpoints_answer_is_one() {
+    let request = TokenRequest::for_user("user-1");
+    let (_courier, provider) = cached(&[&request]).await;
+    let endpoint = Endpoint::new(provider);
+    let mut status = 0;
+    let count = allocations(|| {
+        let call = endpoint.accept("GET", None, []).expect("an accepted call");
+        let reply = endpoint.reply(&call, Some(request)).now_or_never();
+        let reply = reply.expect("no waiting");
+        status = reply.status();
+        assert_eq!(reply.headers().count(), 6);
+    });
+    assert_eq!((status, count), (200, 1));
+}
+
+/// The list of the ids that the browser holds.
+#[tokio::test]
+async fn not_modified_is_one_too() {
+    let request = TokenRequest::for_user("user-1");
+    let (_courier, provider) = cached(&[&request]).await;
+    let held = provider.token(&request).await.expect("a token").id();
+    let tag = format!("\"{held}\"");
+    let endpoint = Endpoint::new(provider);
+    let mut status = 0;
+    let count = allocations(|| {
+        let headers = [("if-none-match", tag.as_bytes())];
+        let call = endpoint.accept("GET", None, headers);
+        let call = call.expect("an accepted call");
+        let reply = endpoint.reply(&call, Some(request)).now_or_never();
+        status = reply.expect("no waiting").status();
+    });
+    assert_eq!((status, count), (304, 1));
+}
