@@ -18,7 +18,7 @@ use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use crate::{
     identity::IntoIdentity,
-    reply::{drain, no_store, to_response},
+    reply::{TokenHeaders, drain, no_store, to_response},
 };
 
 /// Where tokens come from, and how the app tells who is signed in.
@@ -46,6 +46,7 @@ pub struct CourierAuth {
     endpoint: Endpoint,
     prefix: Arc<str>,
     hook: Arc<Hook>,
+    token_headers: TokenHeaders,
 }
 
 impl CourierAuth {
@@ -111,6 +112,7 @@ impl CourierAuth {
             endpoint: Endpoint::new(provider),
             prefix: Endpoint::DEFAULT_PREFIX.into(),
             hook: Arc::new(hook),
+            token_headers: TokenHeaders::default(),
         }
     }
 
@@ -148,6 +150,7 @@ impl CourierAuth {
     /// short, and never let it mirror any origin while it allows credentials.
     pub fn allow_cross_site(mut self, allow: bool) -> Self {
         self.endpoint = self.endpoint.allow_cross_site(allow);
+        self.token_headers = TokenHeaders::default();
         self
     }
 
@@ -238,7 +241,10 @@ impl CourierAuth {
             Err(refusal) => return to_response(refusal),
         };
         match self.identify(request, payload).await {
-            Ok(signed_in) => to_response(self.endpoint.reply(&call, signed_in).await),
+            Ok(signed_in) => {
+                let reply = self.endpoint.reply(&call, signed_in).await;
+                self.token_headers.to_response(reply)
+            }
             Err(error) => no_store(HttpResponse::from_error(error)),
         }
     }

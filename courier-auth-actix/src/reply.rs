@@ -1,7 +1,7 @@
-use std::{borrow::Cow, convert::Infallible, time::Duration};
+use std::{borrow::Cow, convert::Infallible, sync::OnceLock, time::Duration};
 
 use actix_web::{
-    HttpResponse,
+    HttpResponse, HttpResponseBuilder,
     body::{self, SizedStream},
     dev::Payload,
     http::{
@@ -15,14 +15,57 @@ use courier_auth_core::Reply;
 use futures_util::{StreamExt, stream};
 
 pub(crate) fn to_response(reply: Reply) -> HttpResponse {
-    let status = StatusCode::from_u16(reply.status());
-    let mut response = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    let mut response = build(&reply);
     for (name, value) in reply.fixed_headers() {
-        response.insert_header((
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        ));
+        response.insert_header(typed(name, value));
     }
+    finish(reply, response)
+}
+
+/// The headers that all tokens' answers have. To check their names and values anew would be most
+/// of what such an answer costs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenHeaders(OnceLock<Vec<(&'static str, &'static str, Typed)>>);
+
+impl TokenHeaders {
+    /// As [`to_response`], faster for a token.
+    pub(crate) fn to_response(&self, reply: Reply) -> HttpResponse {
+        if reply.status() != 200 {
+            return to_response(reply);
+        }
+        let headers = self.0.get_or_init(|| {
+            let fixed = reply.fixed_headers();
+            fixed
+                .map(|(name, value)| (name, value, typed(name, value)))
+                .collect()
+        });
+        let known = headers.iter().map(|(name, value, _)| (*name, *value));
+        if !reply.fixed_headers().eq(known) {
+            return to_response(reply);
+        }
+        let mut response = build(&reply);
+        for (_, _, header) in headers {
+            response.insert_header(header.clone());
+        }
+        finish(reply, response)
+    }
+}
+
+type Typed = (HeaderName, HeaderValue);
+
+fn typed(name: &'static str, value: &'static str) -> Typed {
+    (
+        HeaderName::from_static(name),
+        HeaderValue::from_static(value),
+    )
+}
+
+fn build(reply: &Reply) -> HttpResponseBuilder {
+    let status = StatusCode::from_u16(reply.status());
+    HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
+fn finish(reply: Reply, mut response: HttpResponseBuilder) -> HttpResponse {
     for (name, value) in reply.own_headers() {
         response.insert_header((HeaderName::from_static(name), value));
     }

@@ -6,8 +6,11 @@ use http::{Request, request::Parts};
 use http_body::Body;
 
 use crate::{
-    drain::drain, error::CourierTokenRejection, extract::CourierToken, identity::Hook,
-    reply::response,
+    drain::drain,
+    error::CourierTokenRejection,
+    extract::CourierToken,
+    identity::Hook,
+    reply::{TokenHeaders, response},
 };
 
 /// The endpoint and who is signed in: what the layer, the routes and the extractor share.
@@ -15,15 +18,21 @@ use crate::{
 pub(crate) struct Courier {
     endpoint: Endpoint,
     hook: Hook,
+    token_headers: TokenHeaders,
 }
 
 impl Courier {
     pub(crate) fn new(endpoint: Endpoint, hook: Hook) -> Self {
-        Self { endpoint, hook }
+        Self {
+            endpoint,
+            hook,
+            token_headers: TokenHeaders::default(),
+        }
     }
 
     pub(crate) fn allow_cross_site(&mut self, allow: bool) {
         self.endpoint = self.endpoint.clone().allow_cross_site(allow);
+        self.token_headers = TokenHeaders::default();
     }
 
     pub(crate) fn provider(&self) -> &TokenProvider {
@@ -48,7 +57,10 @@ impl Courier {
             Err(refusal) => return response(refusal),
         };
         match self.hook.identify(parts).await {
-            Ok(signed_in) => response(self.endpoint.reply(&call, signed_in).await),
+            Ok(signed_in) => {
+                let reply = self.endpoint.reply(&call, signed_in).await;
+                self.token_headers.response(reply)
+            }
             Err(apps_answer) => apps_answer,
         }
     }

@@ -1,20 +1,56 @@
+use std::sync::OnceLock;
+
 use axum_core::{body::Body, response::Response};
 use courier_auth_core::Reply;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGTH};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
+    header::{CONTENT_LENGTH, ETAG},
+};
 
 /// The endpoint's answer as a response.
 pub(crate) fn response(reply: Reply) -> Response {
-    // For these and what the app's own layers add.
     let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
-    for (name, value) in reply.fixed_headers() {
-        headers.append(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+    append_fixed(&mut headers, &reply);
+    finish(reply, headers)
+}
+
+/// The headers that all tokens' answers have, which are most of what such an answer costs: a copy
+/// of a finished map takes a fraction of the time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenHeaders(OnceLock<(Vec<(&'static str, &'static str)>, HeaderMap)>);
+
+impl TokenHeaders {
+    /// As [`response`], faster for a token.
+    pub(crate) fn response(&self, reply: Reply) -> Response {
+        if reply.status() != 200 {
+            return response(reply);
+        }
+        let (fixed, headers) = self.0.get_or_init(|| {
+            let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
+            append_fixed(&mut headers, &reply);
+            // Their places, so that a copy need not grow.
+            headers.insert(ETAG, HeaderValue::from_static(""));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static(""));
+            (reply.fixed_headers().collect(), headers)
+        });
+        match reply.fixed_headers().eq(fixed.iter().copied()) {
+            true => finish(reply, headers.clone()),
+            false => response(reply),
+        }
     }
+}
+
+fn append_fixed(headers: &mut HeaderMap, reply: &Reply) {
+    for (name, value) in reply.fixed_headers() {
+        let value = HeaderValue::from_static(value);
+        headers.append(HeaderName::from_static(name), value);
+    }
+}
+
+fn finish(reply: Reply, mut headers: HeaderMap) -> Response {
     for (name, value) in reply.own_headers() {
         if let Ok(value) = HeaderValue::try_from(value) {
-            headers.append(HeaderName::from_static(name), value);
+            headers.insert(HeaderName::from_static(name), value);
         }
     }
     // Said and not left to the server, which for HEAD sees an empty body.
@@ -28,4 +64,5 @@ pub(crate) fn response(reply: Reply) -> Response {
     response
 }
 
+/// These and some that the app's own layers add.
 const MOST_HEADERS: usize = 12;
