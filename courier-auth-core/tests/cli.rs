@@ -444,7 +444,7 @@ async fn doctor_names_what_is_wrong_here() {
 }
 
 #[tokio::test]
-async fn a_certificate_of_a_companys_own_is_told_of_and_can_be_given() {
+async fn a_certificate_of_an_own_authority_is_told_of_and_can_be_given() {
     let courier = emulator().await;
     let (url, authority) = server::behind_tls(&courier).await;
     let arguments = ["doctor", "--json", "--base-url", url.as_str()];
