@@ -137,8 +137,7 @@ impl Slot {
             *self = Self {
                 token: Some(token),
                 u: u as f32,
-                failures: 0,
-                ..*self
+                ..Self::default()
             };
         }
         better

@@ -123,7 +123,7 @@ fn grouped(value: f64) -> String {
 }
 
 /// What a user takes in a replica's memory: measured with 30 000 of them.
-const USER_BYTES: f64 = 1700.0;
+const USER_BYTES: f64 = 1000.0;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 //! | What may a token do, and how long should it live? | [`scopes`] |
 //! | How is it refreshed, and what if it cannot be? | [`refresh`] |
 //! | What is safe, and what is left for the app to see to? | [`security`] |
+//! | Many replicas: do they need a shared cache, and how is it run? | `replicas`, with the feature `redis` |
 //! | How do I test my app? | [`testing`] |
 //! | What do I watch when it runs? | [`operating`] |
 //! | Something does not work. | [`troubleshooting`] |
