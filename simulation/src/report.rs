@@ -109,13 +109,13 @@ fn number(value: f64) -> String {
     }
 }
 
-/// Thousands apart.
+/// Thousands apart, by a space that does not break.
 fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(' ');
+            grouped.push('\u{202f}');
         }
         grouped.push(digit);
     }
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(number(0.0), "0");
         assert_eq!(number(9.94), "9.9");
         assert_eq!(number(10.4), "10");
-        assert_eq!(number(1_234_567.0), "1 234 567");
-        assert_eq!(number(123_456.0), "123 456");
+        assert_eq!(number(1_234_567.0), "1\u{202f}234\u{202f}567");
+        assert_eq!(number(123_456.0), "123\u{202f}456");
     }
 }
