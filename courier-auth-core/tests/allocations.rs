@@ -1,4 +1,4 @@
-//! What a cached token allocates, exactly.
+//! What a cached token allocates, exactly, and what it weighs.
 
 use allocation_counter::measure;
 use courier_auth_core::{
@@ -18,6 +18,39 @@ async fn cached(requests: &[&TokenRequest]) -> (EmulatorServer, TokenProvider) {
         provider.token(request).await.expect("a token");
     }
     (courier, provider)
+}
+
+/// Bytes that a provider holds which has cached so many users, and how long their tokens and ids are.
+async fn weight(users: usize) -> (i64, usize) {
+    let courier = Emulator::start().await.expect("an emulator");
+    let provider = TokenProvider::builder(courier.api_key())
+        .base_url(courier.url())
+        .max_users(users.max(1))
+        .build()
+        .expect("a provider");
+    let mut held = 0;
+    for user in 0..users {
+        let name = format!("user-{user:06}");
+        let token = provider.token(&TokenRequest::for_user(&name)).await;
+        held += token.expect("a token").as_str().len() + name.len();
+    }
+    let freed = measure(|| drop(provider)).bytes_current;
+    (-freed, held)
+}
+
+/// The map's part of it included: the ids in it, and room for as many users as it may hold.
+#[tokio::test]
+async fn a_user_weighs_little_more_than_the_token() {
+    const USERS: usize = 4096;
+    let (empty, _) = weight(0).await;
+    let (full, held) = weight(USERS).await;
+    let each = (full - empty) as f64 / USERS as f64;
+    let held = held as f64 / USERS as f64;
+    let most = 1.15 * (held + 160.0);
+    assert!(
+        each <= most,
+        "{each:.0} bytes, of which token and id are {held:.0}"
+    );
 }
 
 /// How many allocations it makes, and how many of them it leaves behind.

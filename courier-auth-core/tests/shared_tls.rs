@@ -2,21 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{sync::Arc, time::Duration};
+#[expect(dead_code, reason = "what other tests need of it")]
+#[path = "tls/certificate.rs"]
+mod certificate;
+
+use std::time::Duration;
 
 use courier_auth_core::{RedisCache, SharedCache};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{
-    ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-};
+use rustls::crypto::CryptoProvider;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
+
+use self::certificate::Certificate;
 
 #[tokio::test]
 async fn redis_behind_tls_is_reached_if_its_authority_is_trusted() {
@@ -41,22 +41,8 @@ async fn redis_behind_tls_is_reached_if_its_authority_is_trusted() {
 /// A server behind a certificate for `localhost` that answers the greeting, two commands, and then
 /// each with a value. Returns its port and its authority.
 async fn listen() -> (u16, String) {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
-    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let certificate = Certificate::new();
+    let acceptor = certificate.acceptor();
 
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -80,5 +66,5 @@ async fn listen() -> (u16, String) {
             }
         }
     });
-    (port, authority.pem())
+    (port, certificate.authority())
 }

@@ -9,6 +9,10 @@
 #[cfg(feature = "redis-cluster")]
 mod access;
 #[cfg(feature = "redis-cluster")]
+#[expect(dead_code, reason = "what other tests need of it")]
+#[path = "../tls/certificate.rs"]
+mod certificate;
+#[cfg(feature = "redis-cluster")]
 mod cluster;
 #[cfg(feature = "redis-cluster")]
 mod control;

@@ -4,10 +4,10 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use courier_auth_core::RedisCache;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::time::sleep;
 
 use crate::{
+    certificate::Certificate,
     control::eventually,
     faults::is_endured,
     replica::{counts, courier, sharing, token},
@@ -68,17 +68,11 @@ impl Files {
         let directory =
             std::env::temp_dir().join(format!("courier-auth-tls-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["localhost".to_owned()])
-            .unwrap()
-            .signed_by(&key, &authority)
-            .unwrap();
-        fs::write(directory.join("authority"), authority.pem()).unwrap();
-        fs::write(directory.join("certificate"), certificate.pem()).unwrap();
-        fs::write(directory.join("key"), key.serialize_pem()).unwrap();
+        let certificate = Certificate::new();
+        let (chain, key) = certificate.pem();
+        fs::write(directory.join("authority"), certificate.authority()).unwrap();
+        fs::write(directory.join("certificate"), chain).unwrap();
+        fs::write(directory.join("key"), key).unwrap();
         Self(directory)
     }
 

@@ -1,35 +1,17 @@
-use std::sync::Arc;
+#[expect(dead_code, reason = "what other tests need of it")]
+#[path = "certificate.rs"]
+mod certificate;
 
 use courier_auth_core::emulator::EmulatorServer;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::{
-    ServerConfig,
-    crypto::aws_lc_rs,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+
+use self::certificate::Certificate;
 
 /// Puts TLS in front of the emulator, with a certificate for `localhost`. Returns its address and
 /// the certificate of the authority that issued it.
 pub(crate) async fn behind_tls(courier: &EmulatorServer) -> (String, String) {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
-
-    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], private)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let certificate = Certificate::new();
+    let acceptor = certificate.acceptor();
 
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -43,5 +25,5 @@ pub(crate) async fn behind_tls(courier: &EmulatorServer) -> (String, String) {
             }
         }
     });
-    (format!("https://localhost:{port}"), authority.pem())
+    (format!("https://localhost:{port}"), certificate.authority())
 }
