@@ -1,3 +1,6 @@
+mod claims;
+mod id;
+
 use std::{
     borrow::Cow,
     fmt,
@@ -5,19 +8,17 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::dangerous::insecure_decode_claims;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
+use self::claims::{Claims, check_user};
+pub use self::id::TokenId;
 use crate::{
     cache::{
         clock::{Clock, Expiry, Moment, Tick},
         policy::{Windows, Zone},
     },
     error::{Error, ErrorKind},
-    request::{Grant, UserId, Wanted, is_space, scope_string},
+    request::{Grant, UserId, Wanted, scope_string},
     scope::Scopes,
 };
 
@@ -253,135 +254,12 @@ struct Inner {
     clock: Clock,
 }
 
-/// The name of a token that does not reveal it: the first 16 bytes of its SHA-256, base64url.
-///
-/// Browsers send it back to say which token they hold (`If-None-Match`) or which one Courier
-/// refused (`?rejected=`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenId([u8; 22]);
-
-impl TokenId {
-    /// The id of a token.
-    #[expect(clippy::missing_panics_doc, reason = "16 bytes always fill 22 digits")]
-    pub fn of(token: &str) -> Self {
-        let digest = Sha256::digest(token);
-        let mut id = [0; 22];
-        URL_SAFE_NO_PAD
-            .encode_slice(&digest[..16], &mut id)
-            .expect("16 bytes are 22 base64 digits");
-        Self(id)
-    }
-
-    /// Reads an id that a browser sent back; `None` if it cannot be one.
-    pub fn parse(id: &str) -> Option<Self> {
-        let digits: [u8; 22] = id.as_bytes().try_into().ok()?;
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        digits
-            .iter()
-            .all(|byte| known(*byte))
-            .then_some(Self(digits))
-    }
-
-    /// The id's 22 characters.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenId({self})")
-    }
-}
-
 /// What Courier answered, unchecked.
 #[derive(Debug)]
 pub(crate) struct Issued {
     pub(crate) token: SecretString,
     /// The `Date` header: Courier's clock.
     pub(crate) date: Option<SystemTime>,
-}
-
-/// The claims that matter to a cache. The signature is Courier's secret and cannot be checked; TLS
-/// says that the token comes from Courier, and Courier checks it on every use.
-#[derive(Debug, Default)]
-struct Claims {
-    scope: Option<String>,
-    /// Seconds since the epoch.
-    iat: Option<f64>,
-    exp: Option<f64>,
-}
-
-impl Claims {
-    /// No claims when the token is no JWT; an error when it is one with claims that make no sense.
-    fn read(token: &str) -> Result<Self, Error> {
-        if token.split('.').count() != 3 {
-            return Ok(Self::default());
-        }
-        let Ok(claims) = insecure_decode_claims::<Map<String, Value>>(token) else {
-            return Ok(Self::default());
-        };
-        let seconds = |name: &str| match claims.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => match value.as_f64() {
-                Some(seconds) if (0.0..MAX_SECONDS).contains(&seconds) => Ok(Some(seconds)),
-                _ => Err(bad_answer(format!(
-                    "Courier issued a token whose `{name}` claim is no time"
-                ))),
-            },
-        };
-        let scope = match claims.get("scope") {
-            Some(Value::String(scope)) => Some(scope.clone()),
-            _ => {
-                return Err(bad_answer(
-                    "Courier issued a token without a `scope` claim, which belongs to nobody",
-                ));
-            }
-        };
-        Ok(Self {
-            scope,
-            iat: seconds("iat")?,
-            exp: seconds("exp")?,
-        })
-    }
-
-    /// The whole life of the token, from which its windows follow.
-    fn lifetime(&self, requested: Duration) -> Duration {
-        match (self.iat, self.exp) {
-            (Some(iat), Some(exp)) => span(iat, exp).min(requested),
-            _ => requested,
-        }
-    }
-
-    /// What is left of it, on Courier's clock where that is known: a machine whose own clock is
-    /// wrong neither asks all the time nor hands out dead tokens.
-    fn life(&self, date: Option<SystemTime>, sent: SystemTime, requested: Duration) -> Duration {
-        let Some(exp) = self.exp else {
-            // No `exp`: as long as was asked for, never for ever.
-            return requested;
-        };
-        let whole = self.lifetime(requested);
-        let date = date.map(since_epoch).filter(|date| self.agrees_with(*date));
-        let now = date.unwrap_or_else(|| since_epoch(sent));
-        // A clock that is behind the time of issue is behind by at least that much.
-        let now = self.iat.map_or(now, |iat| now.max(iat));
-        span(now, exp).min(whole)
-    }
-
-    /// Whether a `Date` can be when this token was handed out. A gateway with a wrong clock must
-    /// not decide over every token.
-    fn agrees_with(&self, date: f64) -> bool {
-        match (self.iat, self.exp) {
-            (Some(iat), Some(exp)) => (iat - DATE_TOLERANCE..exp).contains(&date),
-            _ => true,
-        }
-    }
 }
 
 /// The token's length, and the token with a scope behind it.
@@ -418,24 +296,11 @@ fn check_shape(token: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_user(scope: &str, wanted: &UserId) -> Result<(), Error> {
-    let mut users = scope
-        .split(is_space)
-        .filter_map(|word| word.strip_prefix("user_id:"));
-    if users.next() == Some(wanted.as_str()) && users.next().is_none() {
-        return Ok(());
-    }
-    Err(bad_answer(
-        "Courier answered with a token that is not for exactly the requested user; it was thrown \
-         away",
-    ))
-}
-
 fn too_long() -> Error {
     bad_answer("Courier answered with a token of more than 16 KiB, which no header carries")
 }
 
-fn bad_answer(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+fn bad_answer(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::BadAnswer, message)
 }
 
@@ -443,11 +308,6 @@ fn since_epoch(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs_f64()
-}
-
-/// From one time to a later one; zero if it is not later.
-fn span(from: f64, to: f64) -> Duration {
-    Duration::try_from_secs_f64(to - from).unwrap_or_default()
 }
 
 fn whole_seconds(seconds: f64) -> u64 {
@@ -468,10 +328,6 @@ fn millis(number: u32) -> Duration {
 const TIMER_RESOLUTION: Duration = Duration::from_millis(5);
 /// No real one has more than a few hundred bytes; servers refuse headers of this size.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// Far beyond any date, far below what overflows a `SystemTime`.
-const MAX_SECONDS: f64 = 1e11;
-/// `Date` has whole seconds, and Courier's servers may differ a little.
-const DATE_TOLERANCE: f64 = 60.0;
 
 #[cfg(test)]
 mod fuzz;

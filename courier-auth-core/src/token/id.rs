@@ -1,0 +1,51 @@
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+/// The name of a token that does not reveal it: the first 16 bytes of its SHA-256, base64url.
+///
+/// Browsers send it back to say which token they hold (`If-None-Match`) or which one Courier
+/// refused (`?rejected=`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenId([u8; 22]);
+
+impl TokenId {
+    /// The id of a token.
+    #[expect(clippy::missing_panics_doc, reason = "16 bytes always fill 22 digits")]
+    pub fn of(token: &str) -> Self {
+        let digest = Sha256::digest(token);
+        let mut id = [0; 22];
+        URL_SAFE_NO_PAD
+            .encode_slice(&digest[..16], &mut id)
+            .expect("16 bytes are 22 base64 digits");
+        Self(id)
+    }
+
+    /// Reads an id that a browser sent back; `None` if it cannot be one.
+    pub fn parse(id: &str) -> Option<Self> {
+        let digits: [u8; 22] = id.as_bytes().try_into().ok()?;
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        digits
+            .iter()
+            .all(|byte| known(*byte))
+            .then_some(Self(digits))
+    }
+
+    /// The id's 22 characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenId({self})")
+    }
+}
