@@ -159,7 +159,7 @@ impl ErrorKind {
 }
 
 /// An error and its causes on one line, for logs.
-pub(crate) fn chain(error: &Error) -> String {
+pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -112,8 +112,6 @@ pub(crate) struct Mission {
     pub(crate) replaces: Option<TokenId>,
     /// A token that Courier is said to have refused, cached or not.
     pub(crate) avoid: Option<TokenId>,
-    /// Whether to leave it to another replica that is at it already.
-    pub(crate) yields: bool,
 }
 
 /// How a flight went, before anybody knows.

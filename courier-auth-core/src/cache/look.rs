@@ -5,6 +5,7 @@ use super::{
     flight::{Outcome, Pilot},
     peers::{FIND_LIMIT, Found, LOCK_LIMIT, Lock, Peers},
     policy::Zone,
+    upstream::Urgency,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -22,7 +23,8 @@ impl Pilot {
             return None;
         }
         let mut look = self.find(peers).await;
-        if self.mission.yields && matches!(look, Look::Nothing) {
+        // What nobody waits for is left to another replica that is at it already.
+        if self.mission.urgency == Urgency::Background && matches!(look, Look::Nothing) {
             self.flight.promise(LOCK_LIMIT);
             match peers.lock(&self.grant).await {
                 Lock::Held(lock) => {

@@ -226,7 +226,6 @@ impl TokenCache {
                         Wish::Other(refused) => Some(refused),
                         Wish::Any | Wish::Newer(_) => None,
                     },
-                    yields: background,
                 };
                 let pilot = match self.pilot(slot, grant, mission, looked, takeover, now) {
                     Ok(pilot) => pilot,

@@ -58,7 +58,7 @@ impl Gate {
             permits: Arc::new(Semaphore::new(MAX_CALLS)),
             background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
             queued: Arc::default(),
-            looks: Arc::new(Semaphore::new(MAX_LOOKS)),
+            looks: Arc::new(Semaphore::new(MAX_LOOKS_AT_PEERS)),
         }
     }
 
@@ -338,7 +338,7 @@ const MAX_BACKGROUND_CALLS: usize = 12;
 const MAX_QUEUED: usize = 256;
 /// Flights that look for another replica's token at once: a deploy empties every replica's cache.
 /// The rest asks Courier straight away.
-const MAX_LOOKS: usize = 1024;
+const MAX_LOOKS_AT_PEERS: usize = 1024;
 /// Nobody waits that long; whoever was in the queue has gone.
 pub(crate) const QUEUE_WAIT: Duration = Duration::from_secs(10);
 const FAILURES_TO_OPEN: u32 = 5;

@@ -39,18 +39,6 @@ impl SharedCacheError {
         self.source = Some(Arc::new(source));
         self
     }
-
-    /// The error and its causes on one line.
-    pub(super) fn line(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            line.push_str(": ");
-            line.push_str(&error.to_string());
-            cause = error.source();
-        }
-        line
-    }
 }
 
 impl fmt::Display for SharedCacheError {

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::{SharedCacheError, SharedCacheStatus, envelope::Poison};
 use crate::{
     cache::breaker::Breaker,
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, chain},
 };
 
 /// Stands between the provider and a store that may be slow, down, full or wrong, and counts.
@@ -189,7 +189,7 @@ struct TroubleState {
 
 impl Trouble {
     fn note(&self, operation: &'static str, error: &SharedCacheError, now: Instant) {
-        let line = error.line();
+        let line = chain(error);
         let failures = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.untold += 1;
