@@ -77,10 +77,6 @@ impl Pilot {
     fn keep(&self, token: &Token) -> Option<Zone> {
         let now = self.shared.clock.now();
         let mut state = self.slot.lock();
-        // A slot that has left the map was invalidated: its user's tokens are not wanted.
-        if state.detached {
-            return None;
-        }
         let variant = state.known_variant(&self.grant)?;
         if !variant.is_flown_by(&self.flight) {
             return None;

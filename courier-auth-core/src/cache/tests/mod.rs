@@ -28,6 +28,8 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
+#[cfg(feature = "shared-cache")]
+use super::shared::Seat;
 use super::{
     TokenCache, Wish,
     clock::{Clock, ManualClock, Moment},
@@ -73,6 +75,12 @@ impl World {
             lifetime: self.lifetime,
         };
         TokenRequest::for_user(user).grant(&defaults).unwrap()
+    }
+
+    #[cfg(feature = "shared-cache")]
+    pub(super) fn keeps_a_token_alone(&self, user: &str) -> bool {
+        let seat = self.cache.shared.seat(&self.grant(user).user_id);
+        matches!(seat, Some(Seat::Token(_)))
     }
 
     pub(super) async fn get(&self, user: &str) -> Result<Token, Error> {

@@ -110,6 +110,8 @@ async fn one_replica_refreshes_and_the_others_look_again() {
     assert_eq!(first.courier.calls(), 2);
     let yielded: u64 = replicas.iter().map(|it| it.store_status().yielded).sum();
     assert_eq!(yielded, 9);
+    // Whoever refreshed, and whoever waited and found the token.
+    assert!(replicas.iter().all(|it| it.keeps_a_token_alone("alice")));
     assert_eq!(store.names(":l"), [""; 0], "the lock was given back");
 }
 
