@@ -40,7 +40,11 @@ impl Courier {
     }
 
     /// Answers a request to the token's path, or the script's.
-    pub(crate) async fn answer(&self, path: Path, request: Request<impl Body>) -> Response {
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        path: Path,
+        request: Request<impl Body>,
+    ) -> Response {
         let (mut parts, body) = request.into_parts();
         let response = match path {
             Path::Token => self.token_for(&mut parts).await,

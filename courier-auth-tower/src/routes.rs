@@ -57,6 +57,6 @@ impl CourierAuthLayer {
     {
         let courier = Arc::clone(self.courier());
         // Any method: the endpoint itself answers those it does not know, as it does in a layer.
-        any(move |request: Request| async move { courier.answer(path, request).await })
+        any(move |request: Request| courier.answer(path, request))
     }
 }

@@ -70,7 +70,7 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         if let Some(path) = self.ours(&request) {
             let courier = Arc::clone(&self.courier);
-            return ResponseFuture::answer(async move { courier.answer(path, request).await });
+            return ResponseFuture::answer(courier.answer(path, request));
         }
         if self.extractor {
             let handle = Handle(Arc::clone(&self.courier));
