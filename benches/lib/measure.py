@@ -36,6 +36,11 @@ COLD = [
     ("actix", "uncached", "by hand: a `reqwest` call per request"),
     ("actix", "ours", "**`.configure(courier.routes())`**, each user for the first time"),
 ]
+HELD = [
+    ("ours", "`TokenProvider`"),
+    ("bodies", "finished bodies in quick_cache"),
+    ("moka", "tokens in moka"),
+]
 
 
 def build(package):
@@ -87,18 +92,18 @@ class Bench:
         for number in range(self.args.rounds):
             log(f"round {number + 1} of {self.args.rounds}")
             for row in hot:
-                self.wrk(servers[row.framework, row.name], row, [])
+                self.wrk(servers[row.framework, row.name], row, self.args.users)
             for row in cold:
-                self.wrk(servers[row.framework, row.name], row, [str(self.next_user)])
+                self.wrk(servers[row.framework, row.name], row, self.args.users, self.next_user)
                 self.next_user += 1_000_000 // (len(COLD) * self.args.rounds)
         return {"hot": hot, "cold": cold}
 
-    def wrk(self, server, row, new_users):
+    def wrk(self, server, row, *users):
         command = ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{self.args.seconds}s"]
         command += ["--latency", "--timeout", "10s", "-s", str(self.script), server.url + PATH]
-        command += ["--", str(self.args.users), *new_users]
+        command += ["--", *map(str, users)]
         before, begin = server.cpu(), time.monotonic()
-        run = subprocess.run(command, capture_output=True, text=True, timeout=self.args.seconds + 30)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=self.args.seconds + 60)
         took, cpu = time.monotonic() - begin, server.cpu() - before
         text = run.stdout
         failed = ["Non-2xx", "Socket errors", " 0 requests in"]
@@ -155,6 +160,45 @@ class Bench:
         if run.returncode != 0:
             sys.exit(f"herd: {run.stderr}")
         return [int(us) / 1000 for us in run.stdout.split()]
+
+    def many_users(self, stack):
+        """The same route with few users and with many, side by side."""
+        upstream = stack.enter_context(self.upstream(0))
+        rows = {}
+        for users in [1_000, 1_000_000]:
+            log(f"start axum ours, {users} users")
+            rows[users] = (Row("axum", "ours", ""), stack.enter_context(self.serve("axum", "ours", upstream.url, users)))
+        for number in range(self.args.rounds):
+            log(f"round {number + 1} of {self.args.rounds}")
+            for users, (row, server) in rows.items():
+                self.wrk(server, row, users)
+        return {users: row for users, (row, _) in rows.items()}
+
+    def memory(self):
+        """What is held of how many users, and what a look at one of them takes."""
+        held = []
+        for users in [10_000, 100_000, 1_000_000]:
+            for row, title in HELD:
+                log(f"hold {users} {row}")
+                with self.upstream(0) as upstream:
+                    held.append((users, title, self.hold(row, upstream, users, users)))
+        return held
+
+    def churn(self):
+        """Whether memory stays what it is when users come and go."""
+        log(f"churn of {self.args.churn} users")
+        with self.upstream(0) as upstream:
+            return self.hold("ours", upstream, CHURN_ROOM, self.args.churn)[0]
+
+    def hold(self, row, upstream, room, users):
+        """(users asked for, bytes, users held) as they grow, and nanoseconds per look."""
+        command = ["taskset", "-c", SERVER_CORE, self.binary, "hold", row, upstream.url, str(room), str(users)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=1800)
+        if run.returncode != 0:
+            sys.exit(f"hold {row}: {run.stderr}")
+        lines = [[float(number) for number in line.split()] for line in run.stdout.splitlines()]
+        steps, look = lines[:11], lines[11:]
+        return steps, look and look[0][0]
 
     def upstream(self, latency_ms):
         return process(["taskset", "-c", LOAD_CORE, self.binary, "upstream", str(latency_ms)])
@@ -236,3 +280,4 @@ HERD_LATENCY_MS = 20
 HERD_ROUNDS = 3
 # Calls to Courier that the crate makes at once.
 AT_ONCE = 16
+CHURN_ROOM = 100_000

@@ -21,19 +21,34 @@ def machine():
     )
 
 
-def page(machine, args, results):
-    parts = [HEAD.format(machine=machine, args=args, connections=measure.CONNECTIONS)]
+def page(machine, args, results, before):
+    """The page, with what was measured now in the place of what stands in the page of before."""
+    sections = {title: text for title, text in split(before)}
     if results.get("hot"):
-        parts.append(hot(results["hot"], results.get("instructions", {})))
-    elif "instructions" in results:
-        counts = results["instructions"].items()
-        rows = [[framework, name, f"{count:,.0f}"] for (framework, name), count in counts]
-        parts.append(table(["", "", "instructions"], rows))
+        sections[HOT[0]] = hot(results["hot"], results.get("instructions", {}))
     if results.get("cold"):
-        parts.append(cold(results["cold"]))
+        sections[COLD[0]] = cold(results["cold"])
     if "herd" in results:
-        parts.append(herd(results["herd"]))
-    return "\n".join(parts)
+        sections[HERD[0]] = herd(results["herd"])
+    if "memory" in results:
+        sections[MEMORY[0]] = memory(results["memory"], results["churn"], results["many_users"])
+    for title in measured(results):
+        sections[title] += f"\nMeasured on {machine}\n"
+    head = HEAD.format(args=args, connections=measure.CONNECTIONS)
+    order = [title for title, _ in (HOT, COLD, HERD, MEMORY) if title in sections]
+    return "\n".join([head, *(f"## {title}\n\n{sections[title].strip()}\n" for title in order)])
+
+
+def measured(results):
+    parts = {"hot": HOT, "cold": COLD, "herd": HERD, "memory": MEMORY}
+    return [title for part, (title, _) in parts.items() if results.get(part)]
+
+
+def split(page):
+    """The title and the text of each section."""
+    for section in page.split("\n## ")[1:]:
+        title, _, text = section.partition("\n")
+        yield title, text
 
 
 def hot(rows, instructions):
@@ -54,7 +69,7 @@ def hot(rows, instructions):
             f"{spread(row.cpu):.0%}",
         ])
     columns = ["", "", "CPU us", "of bare", "instr. of bare", "instructions", "requests/s", "p99 ms", "spread"]
-    return f"{HOT}\n{table(columns, lines)}"
+    return f"{HOT[1]}\n{table(columns, lines)}"
 
 
 def cold(rows):
@@ -64,7 +79,7 @@ def cold(rows):
         direct = by_name[row.framework, "uncached"]
         cells = [f"{median(row.cpu):.2f}", f"{row.ratio(direct):.2f}", f"{median(row.rate):,.0f}"]
         lines.append([row.framework, row.title, *cells, f"{spread(row.cpu):.0%}"])
-    return f"{COLD}\n{table(['', '', 'CPU us', 'of by hand', 'requests/s', 'spread'], lines)}"
+    return f"{COLD[1]}\n{table(['', '', 'CPU us', 'of by hand', 'requests/s', 'spread'], lines)}"
 
 
 def herd(herds):
@@ -76,7 +91,29 @@ def herd(herds):
         limit = answered + 1.2 * burst
         lines.append([framework, f"{size:,}", users, asked, f"{p99:.0f}", f"{answered} + {burst:.0f}", f"{limit:.0f}"])
     columns = ["", "requests", "of users", "calls to Courier", "p99 ms", "Courier + bare ms", "Courier + 1.2 bare"]
-    return f"{HERD}\n{table(columns, lines)}"
+    return f"{HERD[1]}\n{table(columns, lines)}"
+
+
+def memory(held, churn, many_users):
+    lines = []
+    for users, title, (steps, look) in held:
+        lines.append([f"{users:,}", title, f"{per_user(steps):,.0f}", f"{look:,.0f}"])
+    text = f"{MEMORY[1]}\n{table(['users', '', 'bytes each', 'ns a look'], lines)}"
+    lines = [[f"{users:,.0f}", f"{held:,.0f}", f"{bytes / 1e6:,.1f}"] for users, bytes, held in churn]
+    text += f"\n{CHURN}\n{table(['users so far', 'held', 'MB'], lines)}"
+    few = next(iter(many_users.values()))
+    lines = []
+    for users, row in many_users.items():
+        ratio = f"{row.ratio(few):.2f}"
+        rate = median(mine / its for mine, its in zip(row.rate, few.rate))
+        lines.append([f"{users:,}", f"{median(row.cpu):.2f}", ratio, f"{median(row.rate):,.0f}", f"{rate:.2f}"])
+    columns = ["users", "CPU us", "of few users", "requests/s", "of few users"]
+    return f"{text}\n{MANY_USERS}\n{table(columns, lines)}"
+
+
+def per_user(steps):
+    (_, before, _), *_, (_, after, held) = steps
+    return (after - before) / held
 
 
 def table(columns, rows):
@@ -123,11 +160,9 @@ def chart(rows):
 HEAD = """# Benchmarks
 
 What the token's route costs beside a handler that does nothing and beside what one would write by hand.
-Written by `benches/run`, which builds all of it and takes about ten minutes.
+Written by `benches/run`, which builds all of it and takes about half an hour.
 
 ![CPU per request](benchmarks.svg)
-
-{machine}
 
 One core serves (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with `wrk`:
 {connections} connections that stay open, {args.users:,} users in an order without pattern, {args.rounds} runs of
@@ -137,23 +172,28 @@ that what disturbs the machine disturbs both sides. *Spread* is how far apart th
 the microseconds are this machine's.
 """
 
-HOT = """## Cached token
-
-*CPU* is what the server used per request, in user space and in the kernel. *Instructions* are those outside the kernel,
+HOT = "Cached token", """*CPU* is what the server used per request, in user space and in the kernel. *Instructions* are those outside the kernel,
 counted by callgrind for requests one after the other, which repeat where times do not. Requests/s and p99 depend on the
 load generator too, which has one core itself.
 """
 
-COLD = """## Token issued by Courier
-
-Each request is one call to an emulator of Courier on the other core.
+COLD = "Token issued by Courier", """Each request is one call to an emulator of Courier on the other core.
 """
 
-HERD = f"""## Many at once
-
-Connections that are open already send their first request at one moment; nothing is cached, and Courier takes
+HERD = "Many at once", f"""Connections that are open already send their first request at one moment; nothing is cached, and Courier takes
 {measure.HERD_LATENCY_MS} ms. The p99 counts from the first request sent. *Bare* is how long the bare handler takes to answer as many,
 *Courier* how long the calls take of which {measure.AT_ONCE} run at once.
+"""
+
+MEMORY = "Memory", """What the process holds of the machine's memory, divided by the users that are cached: the allocator's own needs are in
+it. A token of the emulator has about 400 bytes, as Courier's have. A *look* is one call of `token()`, or of the other
+caches' `get`, for users without a pattern.
+"""
+
+CHURN = f"""Users that come and go, with room for {measure.CHURN_ROOM:,} of them:
+"""
+
+MANY_USERS = """`.layer(courier)` over HTTP, with few users and with many:
 """
 
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 
 use crate::{
     Result,
@@ -33,15 +34,15 @@ pub struct Finished {
 }
 
 impl ByHand {
-    pub fn moka(courier: Courier, users: usize) -> Self {
+    pub fn moka(courier: Courier, room: usize) -> Self {
         let cache = moka::future::Cache::builder()
-            .max_capacity(2 * users as u64)
+            .max_capacity(room as u64)
             .time_to_live(LIFETIME * 3 / 4);
         Self::Moka(courier, cache.build())
     }
 
-    pub fn bodies(courier: Courier, users: usize) -> Self {
-        Self::Bodies(courier, quick_cache::sync::Cache::new(2 * users))
+    pub fn bodies(courier: Courier, room: usize) -> Self {
+        Self::Bodies(courier, quick_cache::sync::Cache::new(room))
     }
 
     pub async fn answer(&self, user_id: &str) -> Result<Answer> {
@@ -66,6 +67,28 @@ impl ByHand {
                 cache.insert(user_id.to_owned(), finished);
                 Ok(answer)
             }
+        }
+    }
+}
+
+impl ByHand {
+    /// How many users are cached.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Uncached(_) => 0,
+            Self::Moka(_, cache) => cache.entry_count() as usize,
+            Self::Bodies(_, cache) => cache.len(),
+        }
+    }
+
+    /// Whether a user is cached and not over.
+    pub fn has(&self, user_id: &str) -> bool {
+        match self {
+            Self::Uncached(_) => false,
+            Self::Moka(_, cache) => cache.get(user_id).now_or_never().flatten().is_some(),
+            Self::Bodies(_, cache) => cache
+                .get(user_id)
+                .is_some_and(|known| known.until > Instant::now()),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! courier-auth-benches upstream LATENCY_MS
 //! courier-auth-benches serve axum|actix ROW UPSTREAM USERS
 //! courier-auth-benches herd URL REQUESTS USERS
+//! courier-auth-benches hold ROW UPSTREAM ROOM USERS
 //! ```
 
 mod actix_rows;
@@ -12,6 +13,7 @@ mod axum_rows;
 mod courier;
 mod handwritten;
 mod herd;
+mod hold;
 mod rows;
 
 use std::{
@@ -44,6 +46,9 @@ fn main() -> Result<()> {
         }),
         ["upstream", latency] => tokio()?.block_on(upstream(latency)),
         ["herd", url, requests, users] => tokio()?.block_on(herd::herd(url, requests, users)),
+        ["hold", row, upstream, room, users] => {
+            tokio()?.block_on(hold::hold(row, upstream, room, users))
+        }
         _ => Err("see the top of main.rs for what can be asked for".into()),
     }
 }

@@ -1,7 +1,9 @@
 //! What is measured.
 
+use std::ops::Range;
+
 use courier_auth_tower::{TokenProvider, TokenRequest};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{TryStreamExt, stream};
 
 use crate::{
     Result,
@@ -33,27 +35,51 @@ pub struct Constant {
 impl Row {
     /// Makes a row whose cache has the tokens of that many users.
     pub async fn warm(name: &str, upstream: &str, users: usize) -> Result<Self> {
+        // Shards fill unevenly, and the cold runs bring users of their own.
+        let row = Self::cold(name, upstream, (2 * users).max(1_000_000)).await?;
+        row.fill(0..users).await?;
+        Ok(row)
+    }
+
+    /// Makes a row whose cache has room for that many users.
+    pub async fn cold(name: &str, upstream: &str, room: usize) -> Result<Self> {
         let courier = Courier::new(upstream);
         match name {
             "bare" => Ok(Self::Bare(Constant::new(&courier).await?)),
             "bare-nested" => Ok(Self::BareNested(Constant::new(&courier).await?)),
             "uncached" => Ok(Self::ByHand(ByHand::Uncached(courier))),
-            "moka" => Self::warm_by_hand(ByHand::moka(courier, users), users).await,
-            "bodies" => Self::warm_by_hand(ByHand::bodies(courier, users), users).await,
-            "ours" => Ok(Self::Ours(provider(upstream, users).await?)),
-            "nest" => Ok(Self::Nest(provider(upstream, users).await?)),
-            "route" => Ok(Self::Route(provider(upstream, users).await?)),
+            "moka" => Ok(Self::ByHand(ByHand::moka(courier, room))),
+            "bodies" => Ok(Self::ByHand(ByHand::bodies(courier, room))),
+            "ours" => Ok(Self::Ours(provider(upstream, room)?)),
+            "nest" => Ok(Self::Nest(provider(upstream, room)?)),
+            "route" => Ok(Self::Route(provider(upstream, room)?)),
             other => Err(format!("no row is called {other:?}").into()),
         }
     }
 
-    async fn warm_by_hand(by_hand: ByHand, users: usize) -> Result<Self> {
-        stream::iter((0..users).map(|n| Ok(user_id(n))))
-            .try_for_each_concurrent(AT_ONCE, async |user: String| {
-                by_hand.answer(&user).await.map(drop)
+    /// Asks for these users' tokens, so that they are cached.
+    pub async fn fill(&self, users: Range<usize>) -> Result<()> {
+        stream::iter(users.map(|n| Ok(user_id(n))))
+            .try_for_each_concurrent(AT_ONCE, async |user: String| match self {
+                Self::Bare(_) | Self::BareNested(_) | Self::ByHand(ByHand::Uncached(_)) => Ok(()),
+                Self::ByHand(by_hand) => by_hand.answer(&user).await.map(drop),
+                Self::Ours(provider) | Self::Nest(provider) | Self::Route(provider) => {
+                    provider.token(&TokenRequest::for_user(user)).await?;
+                    Ok(())
+                }
             })
-            .await?;
-        Ok(Self::ByHand(by_hand))
+            .await
+    }
+
+    /// How many users are cached.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Bare(_) | Self::BareNested(_) => 0,
+            Self::ByHand(by_hand) => by_hand.held(),
+            Self::Ours(provider) | Self::Nest(provider) | Self::Route(provider) => {
+                provider.status().users
+            }
+        }
     }
 }
 
@@ -68,24 +94,13 @@ impl Constant {
     }
 }
 
-async fn provider(upstream: &str, users: usize) -> Result<TokenProvider> {
-    let provider = TokenProvider::builder(api_key())
-        .base_url(upstream)
-        // Room for the users of the cold runs too.
-        .max_users(1_000_000)
-        .build()?;
-    stream::iter(0..users)
-        .map(|n| TokenRequest::for_user(user_id(n)))
-        .map(Ok)
-        .try_for_each_concurrent(AT_ONCE, async |request: TokenRequest| {
-            provider.token(&request).await.map(drop)
-        })
-        .await?;
-    Ok(provider)
+fn provider(upstream: &str, room: usize) -> Result<TokenProvider> {
+    let builder = TokenProvider::builder(api_key()).base_url(upstream);
+    Ok(builder.max_users(room).build()?)
 }
 
 /// As `users.lua` has it.
-fn user_id(n: usize) -> String {
+pub fn user_id(n: usize) -> String {
     format!("user-{n:07}")
 }
 
