@@ -321,6 +321,23 @@ async fn inspect_leaves_the_terminal_alone() {
     assert_eq!(courier.calls().len(), 0);
 }
 
+/// CSI in one character, "right to left", and one that takes two units: JSON need not escape these.
+#[tokio::test]
+async fn json_leaves_the_terminal_alone() {
+    let claims = "{\"scope\":\"user_id:\u{9b}2J\u{7f}\u{202e}\u{e0001}ü\",\"exp\":1}";
+    let token = format!("e30.{}.x", base64url(claims));
+    let run = run(&["inspect", "--json", &token], "").await;
+    assert_eq!(
+        run.json()["user_ids"][0],
+        "\u{9b}2J\u{7f}\u{202e}\u{e0001}ü"
+    );
+    assert!(
+        run.out.contains(r"\u009b2J\u007f\u202e\udb40\udc01ü"),
+        "{}",
+        run.out
+    );
+}
+
 #[tokio::test]
 async fn doctor_finds_nothing_where_nothing_is_wrong() {
     let courier = emulator().await;
