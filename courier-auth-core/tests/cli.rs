@@ -490,6 +490,21 @@ async fn a_proxy_is_told_of_without_its_password() {
     assert!(!run.out.contains("hunter2"), "{}", run.out);
 }
 
+/// What goes to loopback in the clear, with the API key, goes nowhere else.
+#[tokio::test]
+async fn a_proxy_gets_nothing_that_is_for_this_machine() {
+    let courier = emulator().await;
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let mut command = program(&["issue", "--user", "u"]);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("COURIER_BASE_URL", courier.url());
+        // Nobody listens there.
+        command.env(variable, "http://127.0.0.1:9");
+        let run = finish(command, "").await;
+        assert_eq!(run.code, 0, "{variable}: {}", run.err);
+    }
+}
+
 #[tokio::test]
 async fn colours_are_for_terminals() {
     let colours = async |variables: &[(&str, &str)]| {
