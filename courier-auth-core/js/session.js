@@ -298,8 +298,11 @@ class Session {
   }
 
   /** The page is visible again, or back on the network. */
-  wake() {
-    if (this.stopped || this.flight || globalThis.document?.hidden) return;
+  wake(/** @type {Event} */ event) {
+    if (this.stopped || this.flight) return;
+    // By the Back button: whoever presses it may not be whose session this was.
+    if ("persisted" in event && event.persisted) return void this.ask();
+    if (globalThis.document?.hidden) return;
     const perhapsReachable = this.unreachable && elapsed(this.asked) > 5;
     if (this.left <= 0 || perhapsReachable) {
       this.ask();
@@ -411,7 +414,7 @@ class Link {
     if (renewal && !renewal.closed) {
       // Not sooner: what is added while the old connection closes is lost when it has.
       renewal.closed = true;
-      if (this.session.courier.client === this.client) this.listen();
+      if (this.inUse) this.listen();
       if (this.released) this.unwrap();
       return;
     }
@@ -443,7 +446,12 @@ class Link {
 
   /** Connects at once where the SDK would wait, or has given up. */
   revive() {
-    if (this.dropped && !this.connected) this.listen();
+    if (this.inUse && this.dropped && !this.connected) this.listen();
+  }
+
+  /** Whether nobody else has signed in, or out, beside the session. */
+  get inUse() {
+    return this.session.courier.client === this.client;
   }
 
   get closedByTheApp() {
@@ -460,7 +468,7 @@ class Link {
     const messages = await this.newest();
     // What came after the socket was open comes through it as well, and is not to be shown twice.
     await new Promise((resolve) => setTimeout(resolve, 2000));
-    if (this.released) return;
+    if (this.released || !this.inUse) return;
     if (!messages) return this.reload();
     /** @type {Internals} */
     const { inbox, toast } = this.session.options;

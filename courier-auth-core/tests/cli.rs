@@ -321,6 +321,23 @@ async fn inspect_leaves_the_terminal_alone() {
     assert_eq!(courier.calls().len(), 0);
 }
 
+/// CSI in one character, "right to left", and one that takes two units: JSON need not escape these.
+#[tokio::test]
+async fn json_leaves_the_terminal_alone() {
+    let claims = "{\"scope\":\"user_id:\u{9b}2J\u{7f}\u{202e}\u{e0001}ü\",\"exp\":1}";
+    let token = format!("e30.{}.x", base64url(claims));
+    let run = run(&["inspect", "--json", &token], "").await;
+    assert_eq!(
+        run.json()["user_ids"][0],
+        "\u{9b}2J\u{7f}\u{202e}\u{e0001}ü"
+    );
+    assert!(
+        run.out.contains(r"\u009b2J\u007f\u202e\udb40\udc01ü"),
+        "{}",
+        run.out
+    );
+}
+
 #[tokio::test]
 async fn doctor_finds_nothing_where_nothing_is_wrong() {
     let courier = emulator().await;
@@ -471,6 +488,21 @@ async fn a_proxy_is_told_of_without_its_password() {
     assert_eq!(run.code, 3, "{}", run.out);
     assert!(run.out.contains("HTTPS_PROXY, 127.0.0.1"), "{}", run.out);
     assert!(!run.out.contains("hunter2"), "{}", run.out);
+}
+
+/// What goes to loopback in the clear, with the API key, goes nowhere else.
+#[tokio::test]
+async fn a_proxy_gets_nothing_that_is_for_this_machine() {
+    let courier = emulator().await;
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let mut command = program(&["issue", "--user", "u"]);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("COURIER_BASE_URL", courier.url());
+        // Nobody listens there.
+        command.env(variable, "http://127.0.0.1:9");
+        let run = finish(command, "").await;
+        assert_eq!(run.code, 0, "{variable}: {}", run.err);
+    }
 }
 
 #[tokio::test]

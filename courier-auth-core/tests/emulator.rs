@@ -134,6 +134,17 @@ fn respond(emulator: &Emulator, body: &[u8]) -> Answer {
     )
 }
 
+// Which has all of 127.0.0.0/8.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn it_listens_on_one_loopback_address() {
+    let courier = start().await;
+    let (_, port) = courier.url().rsplit_once(':').unwrap();
+    let port = port.parse().unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_ok());
+    assert!(TcpStream::connect(("127.0.0.2", port)).await.is_err());
+}
+
 #[tokio::test]
 async fn a_token_has_couriers_claims_in_couriers_order() {
     let courier = start().await;

@@ -78,7 +78,7 @@ impl Operation {
 // With RESP2, a token of 500 bytes and the prefix `courier-auth`; TCP and TLS not counted. The guide
 // has what such an entry takes in a Redis.
 
-/// `GET` of the token and of the tombstone.
+/// `GETRANGE` of the token and of the tombstone.
 pub(crate) const FOUND: Operation = Operation::new(2, 744);
 pub(crate) const NOTHING: Operation = Operation::new(2, 146);
 /// `SET`

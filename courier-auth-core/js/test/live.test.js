@@ -244,6 +244,33 @@ test("another user's sign-in while the socket is being renewed does not bring th
   assert.deepEqual(p.backend.open.map((socket) => socket.token), ["token-2-of-user-2"]);
 });
 
+for (const next of [undefined, "user-2"]) {
+  test(`the app ${next ? "signed in another user" : "signed out"} itself: no socket is opened for the first one again`, async (t) => {
+    const p = await live(t);
+    p.backend.sockets[0].lose(1006);
+    await p.advance(2);
+    if (next) p.courier.signIn({ userId: next, jwt: "theirs" });
+    else p.courier.signOut();
+    await p.advance(1);
+    await p.wake(p.window, "online");
+    await p.advance(60);
+    const firsts = p.backend.sockets.filter((socket) => socket.token === "token-1-of-user-1");
+    assert.equal(firsts.length, 1);
+  });
+}
+
+test("the app signed out itself while missed messages were looked for: none of them is shown", async (t) => {
+  const p = await live(t);
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  p.backend.send("missed");
+  await p.advance(0.5, 0.1);
+  p.courier.signOut();
+  await p.advance(4);
+  assert.deepEqual(p.inbox.shown, ["m1"]);
+});
+
 test("stop() while the socket is being renewed leaves it live", async (t) => {
   const p = await live(t);
   p.endpoint.issue();

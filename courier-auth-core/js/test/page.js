@@ -74,8 +74,8 @@ export function page(t, { ui = true, random = 0.5, mend } = {}) {
       if (mono) clock.mono += seconds * 1000;
     },
 
-    async wake(target = document, event = "visibilitychange") {
-      target.dispatchEvent(new Event(event));
+    async wake(target = document, event = "visibilitychange", properties = {}) {
+      target.dispatchEvent(Object.assign(new Event(event), properties));
       await settle();
     },
   };

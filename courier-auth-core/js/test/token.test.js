@@ -109,6 +109,24 @@ test("waking up too early, hidden or during a request asks nothing", async (t) =
   assert.equal(p.endpoint.requests.length, 2);
 });
 
+test("brought back by the Back button, the page asks at once whose session it is", async (t) => {
+  const p = page(t);
+  p.start();
+  await settle();
+  const back = () => p.wake(p.window, "pageshow", { persisted: true });
+  await back();
+  assert.equal(p.endpoint.requests.length, 2); // a 304
+  assert.equal(p.courier.signIns.length, 1);
+  await p.wake(p.window, "pageshow", { persisted: false });
+  assert.equal(p.endpoint.requests.length, 2);
+  // Signed out on another page meanwhile.
+  p.endpoint.next = [problem(401, "Nobody is signed in.")];
+  p.document.hidden = true;
+  await back();
+  assert.equal(p.told.signedOut, 1);
+  assert.equal(p.courier.client, undefined);
+});
+
 test("a clock that is set back does not delay the next request, one set forward makes it early", async (t) => {
   const p = page(t);
   p.start();

@@ -21,9 +21,8 @@ impl ApiKey {
         } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             "contains characters that no API key has"
         } else {
-            let mut header = HeaderValue::try_from(format!("Bearer {key}"))
-                .map_err(|_| configuration(format!("{name} cannot be sent in a header")))?;
-            header.set_sensitive(true);
+            let header = bearer(&key)
+                .ok_or_else(|| configuration(format!("{name} cannot be sent in a header")))?;
             return Ok(Self {
                 secret: key.into(),
                 header,
@@ -31,6 +30,14 @@ impl ApiKey {
         };
         Err(configuration(format!("{name} {problem}")))
     }
+}
+
+/// What carries a secret, marked so that no log of the HTTP client and no table of a compression has
+/// it.
+pub(super) fn bearer(secret: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::try_from(format!("Bearer {secret}")).ok()?;
+    header.set_sensitive(true);
+    Some(header)
 }
 
 /// Whether this could be an API key.
@@ -41,3 +48,14 @@ pub(crate) fn check_api_key(key: &SecretString, name: &str) -> Result<(), Error>
 
 /// What the key is called where it did not come from the environment.
 pub(super) const API_KEY_NAME: &str = "the Courier API key";
+
+#[cfg(test)]
+mod tests {
+    use super::bearer;
+
+    #[test]
+    fn a_secret_on_its_way_is_marked_as_one() {
+        let header = bearer("pk_test");
+        assert!(header.is_some_and(|header| header.is_sensitive()));
+    }
+}

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use reqwest::{
-    Url,
-    header::{AUTHORIZATION, HeaderValue},
-};
+use reqwest::{Url, header::AUTHORIZATION};
 use serde_json::{Value, json};
 
-use super::{CourierClient, answer::Asked, configuration, exchange};
+use super::{CourierClient, answer::Asked, api_key::bearer, configuration, exchange};
 use crate::{
     error::{Error, ErrorKind},
     request::{TokenRequest, UserId, is_space},
@@ -90,9 +87,8 @@ impl CourierClient {
     }
 
     async fn mutate(&self, url: &Url, token: &Token, query: &Value) -> Result<(), Error> {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.as_str()))
-            .map_err(|_| configuration("Courier's token cannot be sent in a header"))?;
-        bearer.set_sensitive(true);
+        let bearer = bearer(token.as_str())
+            .ok_or_else(|| configuration("Courier's token cannot be sent in a header"))?;
         let mut request = self
             .http
             .post(url.clone())

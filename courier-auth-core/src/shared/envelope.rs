@@ -58,7 +58,7 @@ fn bound_to(name: &str) -> Vec<u8> {
 const VERSION: u8 = 1;
 const NONCE_BYTES: usize = 24;
 /// Room for the longest token and what is kept with it.
-const MAX_VALUE_BYTES: usize = 24 * 1024;
+pub(super) const MAX_VALUE_BYTES: usize = 24 * 1024;
 
 #[cfg(test)]
 mod fuzz;

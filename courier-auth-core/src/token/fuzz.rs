@@ -26,6 +26,16 @@ fn any_token() {
     });
 }
 
+/// Apps put tokens into HTML, JSON and headers as they are.
+#[test]
+fn a_token_has_no_character_that_means_anything() {
+    for character in '\0'..='\u{17f}' {
+        let accepted = accept(&format!("a{character}b"), None, HOUR).is_some();
+        let harmless = character.is_ascii_alphanumeric() || "._~+/=-".contains(character);
+        assert_eq!(accepted, harmless, "{character:?}");
+    }
+}
+
 /// The input is what a token holds.
 #[test]
 fn any_claims() {

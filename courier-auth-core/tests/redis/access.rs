@@ -63,4 +63,11 @@ async fn the_rights_in_the_operators_guide_suffice(kind: Kind) {
 }
 
 /// As the operator's guide has them.
-const RIGHTS: [&str; 5] = ["~courier-auth:*", "+get", "+set", "+del", "+eval"];
+const RIGHTS: [&str; 6] = [
+    "~courier-auth:*",
+    "+get",
+    "+getrange",
+    "+set",
+    "+del",
+    "+eval",
+];

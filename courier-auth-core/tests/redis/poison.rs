@@ -11,6 +11,7 @@ use crate::{
 
 for_each_server!(
     garbage_is_a_miss,
+    a_huge_value_does_not_leave_the_server,
     what_was_changed_is_a_miss,
     another_type_is_a_miss,
     the_token_of_another_user_is_never_served,
@@ -21,9 +22,28 @@ for_each_server!(
 async fn garbage_is_a_miss(kind: Kind) {
     let world = World::new(kind).await;
     let long = "x".repeat(1024 * 1024);
-    for garbage in ["", "\u{1}", "hello", r#"{"token":"eyJ"}"#, &long] {
+    for garbage in ["\u{1}", "hello", r#"{"token":"eyJ"}"#, &long] {
         world.is_a_miss(garbage.as_bytes()).await;
     }
+}
+
+/// A few of those would fill the memory of every replica.
+async fn a_huge_value_does_not_leave_the_server(kind: Kind) {
+    const HUGE: usize = 32 * 1024 * 1024;
+    let world = World::new(kind).await;
+    let sent = async || -> usize {
+        let info: String = world.redis.ask(&["INFO", "stats"]).await;
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+        line.unwrap().parse().unwrap()
+    };
+    world.put(&vec![b'x'; HUGE]).await;
+    let before = sent().await;
+    let replica = world.replica();
+    token(&world.courier, &replica, USER).await;
+    eventually(async || counts(&replica).poisoned + counts(&replica).errors > 0).await;
+    assert!(sent().await - before < HUGE / 32);
 }
 
 async fn what_was_changed_is_a_miss(kind: Kind) {

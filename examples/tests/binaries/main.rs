@@ -9,6 +9,7 @@ mod courier;
 #[cfg(feature = "inbox")]
 mod emulator;
 mod health;
+mod listening;
 mod process;
 mod scenario;
 mod startup;

@@ -6,7 +6,7 @@ use std::{
 
 use courier_auth_core::{Error, ErrorKind};
 
-use crate::screen::{BAD, HINT};
+use crate::screen::{self, BAD, HINT};
 
 /// How a command ends.
 pub(crate) type Outcome = Result<ExitCode, Failure>;
@@ -46,7 +46,7 @@ impl Failure {
     }
 
     fn write(&self, err: &mut impl Write) -> io::Result<()> {
-        writeln!(err, "{BAD}error:{BAD:#} {}", self.message)?;
+        writeln!(err, "{BAD}error:{BAD:#} {}", screen::plain(&self.message))?;
         for help in &self.help {
             writeln!(err, "{HINT}  help:{HINT:#} {help}")?;
         }

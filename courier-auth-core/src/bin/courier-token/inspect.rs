@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     if arguments.json {
         let mut json = json!(report);
         json["ok"] = report.is_good().into();
-        writeln!(out, "{json:#}")?;
+        writeln!(out, "{}", screen::json(&json))?;
     } else {
         print(&mut out, &report)?;
     }

@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     let mut out = anstream::stdout();
     if arguments.json {
         let described = describe(&token, client.region().as_str());
-        writeln!(out, "{described:#}")?;
+        writeln!(out, "{}", screen::json(&described))?;
     } else {
         writeln!(out, "{}", token.as_str())?;
     }

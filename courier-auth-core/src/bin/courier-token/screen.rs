@@ -1,9 +1,13 @@
 //! How things look on a terminal.
 
-use std::io::{self, Write};
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
 use anstyle::{AnsiColor, Style};
 use courier_auth_core::inspect::{Finding, Severity};
+use serde_json::Value;
 
 /// A mark and the style it comes in.
 pub(crate) fn mark(severity: Option<Severity>) -> (&'static str, Style) {
@@ -42,12 +46,33 @@ pub(crate) fn paragraph(out: &mut impl Write, indent: &str, text: &str) -> io::R
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.escape_debug() {
-            escaped if escaped.len() > 2 || c.is_control() => plain.extend(escaped),
-            _ => plain.push(c),
+        match is_obeyed(c) {
+            true => plain.extend(c.escape_debug()),
+            false => plain.push(c),
         }
     }
     plain
+}
+
+/// JSON in which a terminal finds nothing to obey either: serializers escape less than that.
+pub(crate) fn json(value: &Value) -> String {
+    let mut json = String::new();
+    for c in format!("{value:#}").chars() {
+        // The line breaks of the layout; those in a string are escaped.
+        if c == '\n' || !is_obeyed(c) {
+            json.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing into a string does not fail.
+            let _written = write!(json, "\\u{unit:04x}");
+        }
+    }
+    json
+}
+
+fn is_obeyed(c: char) -> bool {
+    c.is_control() || c.escape_debug().len() > 2
 }
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();

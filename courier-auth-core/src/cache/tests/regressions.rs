@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Mood, World, scenarios::run, settle};
-use crate::{cache::Wish, cache::policy::Windows};
+use crate::{cache::Wish, cache::policy::Windows, error::ErrorKind};
 
 macro_rules! regressions {
     ($($(#[doc = $doc:literal])* $name:ident: $steps:literal)*) => {$(
@@ -67,6 +67,28 @@ async fn azure_rust_1225_what_differs_in_the_grant_differs_in_the_cache() {
     let day_token = world.cache.get(&day, Wish::Any).await.unwrap();
     assert_ne!(inbox_token.id(), day_token.id());
     assert!(day_token.expires_in() > Duration::from_secs(80_000));
+}
+
+/// Nor is what another grant left in its place an answer to who waits in vain.
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_vain_gets_no_token_of_another_grant() {
+    let world = World::new(Duration::from_secs(3600), 10);
+    let inbox = world.grant("alice");
+    let mut day = inbox.clone();
+    day.lifetime = Duration::from_secs(86400);
+    world.courier.set_mood(Mood::Hang);
+    let cache = world.cache.clone();
+    let waits = tokio::spawn(async move { cache.get(&inbox, Wish::Any).await });
+    // During the last try, shortly before the caller gives up.
+    tokio::time::sleep(Duration::from_millis(4900)).await;
+    world.cache.invalidate("alice");
+    world.courier.set_mood(Mood::Ok);
+    world.cache.get(&day, Wish::Any).await.unwrap();
+    let waited = waits.await.unwrap();
+    assert_eq!(
+        waited.map_err(|error| error.kind()).err(),
+        Some(ErrorKind::Timeout)
+    );
 }
 
 // Herds, convoys and storms.

@@ -239,6 +239,16 @@ fn a_slot_that_left_the_map_is_not_used() {
     assert_eq!(courier.calls(), 2);
 }
 
+/// Or whoever has looked it up would be given what is in it, after the sign-out.
+#[test]
+fn a_slot_of_an_invalidated_user_is_out_of_use() {
+    let (cache, _courier) = cache(None);
+    ask(&cache).unwrap();
+    let slot = Arc::clone(&cache.shared.slot(&grant().user_id));
+    cache.invalidate("alice");
+    assert!(slot.lock().detached);
+}
+
 /// Looking runs on the provider's runtime like the call itself, and is taken over like it.
 #[cfg(feature = "shared-cache")]
 #[test]

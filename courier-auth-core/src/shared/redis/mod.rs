@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo};
 
 use self::{link::Links, source::Source};
-use super::{SharedCache, SharedCacheError};
+use super::{SharedCache, SharedCacheError, envelope::MAX_VALUE_BYTES};
 use crate::error::{Error, ErrorKind};
 
 /// A [`SharedCache`] on Redis or Valkey.
@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 /// ```
 ///
 /// Nothing is connected before the first token is needed, and the app starts whether Redis is there
-/// or not. One connection carries all commands: `GET`, `SET … PX`, `SET … NX PX`, `DEL` and a
+/// or not. One connection carries all commands: `GETRANGE`, `SET … PX`, `SET … NX PX`, `DEL` and a
 /// one-key `EVAL`, each on one key. It belongs to the Tokio runtime on which the provider asks
 /// Courier, and is made anew when it breaks, when nothing comes back over it, and when that runtime
 /// goes away. Any eviction policy will do.
@@ -104,9 +104,13 @@ impl RedisCache {
 #[async_trait]
 impl SharedCache for RedisCache {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SharedCacheError> {
-        let command = command("GET", &self.key(key));
+        // Not `GET`: whoever can write to Redis could fill the memory of every replica with it.
+        let mut command = command("GETRANGE", &self.key(key));
+        command.arg(0).arg(MAX_VALUE_BYTES);
         match self.links.run(&command).await {
+            // Empty is what is not there, and none of ours.
             Ok(value) => redis::from_redis_value(value)
+                .map(|value: Vec<u8>| (!value.is_empty()).then_some(value))
                 .map_err(|error| self.links.source().describe(&error.into())),
             // Something that is not ours, and no string: no more a failure of Redis than a string
             // that is not ours.

@@ -103,7 +103,11 @@ impl Source {
     /// What went wrong, for logs: on one line, without a password.
     pub(super) fn describe(&self, error: &RedisError) -> SharedCacheError {
         let mut text = error.to_string();
-        // A server that does not know a command quotes its arguments, those of `AUTH` as well.
+        // A server that does not know a command quotes its arguments, those of `AUTH` as well, and
+        // only the beginning of long ones.
+        if let Some(arguments) = text.find("with args") {
+            text.truncate(arguments);
+        }
         for node in &self.nodes {
             if let Some(password) = node.redis_settings().password().filter(|it| !it.is_empty()) {
                 text = text.replace(password, "[the password]");

@@ -18,7 +18,7 @@ use self::check::{Check, Checks};
 use crate::{
     connection::Connection,
     failure::{Outcome, USAGE, WRONG, code},
-    screen::{BAD, GOOD, WARN},
+    screen::{self, BAD, GOOD, WARN},
 };
 
 /// Checks the API key, the way to Courier, the clock, and one issued token
@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     let mut out = anstream::stdout();
     if arguments.json {
         let json = json!({ "ok": checks.code() == 0, "checks": checks.all(), "token": report });
-        writeln!(out, "{json:#}")?;
+        writeln!(out, "{}", screen::json(&json))?;
     } else {
         verdict(&mut out, &checks)?;
     }
