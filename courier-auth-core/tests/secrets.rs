@@ -16,9 +16,13 @@ use courier_auth_core::{
     CourierClient, Endpoint, Error, TokenProvider, TokenRequest,
     emulator::{Emulator, ErrorBody, Fault},
 };
-use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, filter::LevelFilter, fmt::layer, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 const KEY: &str = "pk_canary_5ecre7";
+/// A user's id, which is for DEBUG and below.
+const USER: &str = "user_canary_1d";
 /// A password of Redis, an encryption key, a previous API key.
 const OTHER: &str = "0ther_canary_5ecre7";
 
@@ -65,9 +69,17 @@ impl io::Write for Record {
 #[tokio::test]
 async fn no_secret_is_printed_logged_or_answered() {
     let record = Record::default();
+    let above_debug = Record::default();
     let writer = record.clone();
+    let writer_above_debug = above_debug.clone();
     tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_writer(move || writer.clone()))
+        .with(layer().with_ansi(false).with_writer(move || writer.clone()))
+        .with(
+            layer()
+                .with_ansi(false)
+                .with_writer(move || writer_above_debug.clone())
+                .with_filter(LevelFilter::INFO),
+        )
         .init();
 
     let mut tokens = Vec::new();
@@ -78,7 +90,22 @@ async fn no_secret_is_printed_logged_or_answered() {
     #[cfg(feature = "redis")]
     tokens.extend(shared_cache(&record).await);
 
+    let text = above_debug.text();
+    assert!(
+        text.contains("courier.user_hash") && text.contains("[the user]"),
+        "the log was read, and Courier quoted the user"
+    );
+    assert!(
+        !text.contains(USER),
+        "a user shows in\n{}",
+        around(&text, USER)
+    );
+    one_hash_for_the_user(&text);
     let text = record.text();
+    assert!(
+        text.contains(&format!("courier.user_id={USER}")),
+        "at DEBUG"
+    );
     assert!(
         text.contains("no new token from Courier"),
         "the log was read"
@@ -112,11 +139,24 @@ async fn no_secret_is_printed_logged_or_answered() {
     }
 }
 
+/// All that happens to the user can be put together.
+fn one_hash_for_the_user(text: &str) {
+    let hash = |line: &str| {
+        let (_, rest) = line.split_once("no new token from Courier")?;
+        let (_, hash) = rest.split_once("courier.user_hash=")?;
+        Some(hash.split(' ').next()?.to_owned())
+    };
+    let mut hashes: Vec<_> = text.lines().filter_map(hash).collect();
+    assert!(hashes.len() > 10, "one for each fault");
+    hashes.dedup();
+    assert_eq!(hashes.len(), 1, "{hashes:?}");
+}
+
 fn faults() -> Vec<Option<Fault>> {
     let quotes_the_key = |status| Fault::Status {
         status,
         headers: Vec::new(),
-        body: ErrorBody::Message(format!("no: Bearer {KEY} is not valid")),
+        body: ErrorBody::Message(format!("no: Bearer {KEY} is not valid for user_id:{USER}")),
     };
     let mut faults: Vec<_> = [400, 401, 403, 429, 503].map(quotes_the_key).into();
     faults.extend([
@@ -152,7 +192,7 @@ async fn drive(record: &Record, fault: Option<Fault>) -> Vec<String> {
         .build()
         .unwrap();
     let endpoint = Endpoint::new(provider.clone());
-    let request = TokenRequest::for_user("user-1");
+    let request = TokenRequest::for_user(USER);
 
     let mut tokens = Vec::new();
     for outcome in [
@@ -169,7 +209,7 @@ async fn drive(record: &Record, fault: Option<Fault>) -> Vec<String> {
         }
     }
     for outcome in [
-        client.mark_read("user-1", "1-a").await,
+        client.mark_read(USER, "1-a").await,
         client.archive_request("1-a").await,
         client.probe().await.map(|probe| record.show(&probe)),
     ] {

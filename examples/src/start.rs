@@ -72,7 +72,7 @@ fn log() -> Result<(), StartError> {
         Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter)
             .map_err(|error| StartError::because("RUST_LOG is malformed", &error))?,
         // And one line for each call to Courier.
-        _ => EnvFilter::new("info,courier_auth_core::cache::flight=debug"),
+        _ => EnvFilter::new("info,courier_auth::flight=debug"),
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
