@@ -26,6 +26,8 @@ use crate::{
 pub async fn start(example: &'static str) -> Result<(Demo, TcpListener, Stop), StartError> {
     let settings = Settings::from_env()?;
     log()?;
+    #[cfg(feature = "metrics")]
+    crate::metrics::install().map_err(|error| StartError::because("no metrics", &error))?;
     let listener = settings.listen()?;
     // Before the address is announced: who reads it may send a signal at once.
     let stop = Stop::on_signal()?;

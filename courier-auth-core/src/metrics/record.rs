@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ::metrics::{Key, Label, Level, Metadata, Unit, with_recorder};
+use ::metrics::{Key, Label, Level, Metadata, Recorder, Unit, with_recorder};
 
 use super::table::{ALL, Kind, Metric, REPLIES, REQUESTS};
 
@@ -45,7 +45,7 @@ pub(crate) fn replied(status: u16) {
     }
 }
 
-/// Tells the recorder the help texts, once for each that is installed.
+/// Tells the recorder what there will be, once for each that is installed.
 pub(crate) fn describe() {
     static TOLD: AtomicUsize = AtomicUsize::new(0);
     with_recorder(|recorder| {
@@ -56,12 +56,34 @@ pub(crate) fn describe() {
         for metric in ALL {
             let (name, help) = (metric.name.into(), metric.help.into());
             match metric.kind {
-                Kind::Counter => recorder.describe_counter(name, Some(Unit::Count), help),
+                Kind::Counter => {
+                    recorder.describe_counter(name, Some(Unit::Count), help);
+                    begin_at_zero(recorder, metric);
+                }
                 Kind::Gauge => recorder.describe_gauge(name, metric.unit(), help),
                 Kind::Histogram => recorder.describe_histogram(name, metric.unit(), help),
             }
         }
     });
+}
+
+/// All series of a counter, so that the first event is seen as an increase.
+fn begin_at_zero(recorder: &dyn Recorder, metric: &Metric) {
+    let mut series = vec![Vec::new()];
+    for (name, values) in metric.labels {
+        let extend = |labels: &Vec<Label>, value| {
+            let label = Label::from_static_parts(name, value);
+            labels.iter().cloned().chain([label]).collect()
+        };
+        series = series
+            .iter()
+            .flat_map(|labels| values.iter().map(move |value| extend(labels, value)))
+            .collect();
+    }
+    for labels in series {
+        let key = Key::from_parts(metric.name, labels);
+        recorder.register_counter(&key, &METADATA).increment(0);
+    }
 }
 
 impl Metric {

@@ -9,6 +9,8 @@ mod courier;
 #[cfg(feature = "inbox")]
 mod emulator;
 mod health;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod process;
 mod scenario;
 mod startup;
