@@ -309,7 +309,6 @@ impl TokenProviderBuilder {
         let peers = self.shared.peers(rings, &client, defaults.lifetime, &clock);
         #[cfg(not(feature = "shared-cache"))]
         let peers = None;
-        metrics::describe();
         Ok(TokenProvider(Arc::new(Inner {
             client: client.clone(),
             defaults,

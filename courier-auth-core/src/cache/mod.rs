@@ -55,8 +55,11 @@ impl TokenCache {
         runtime: Option<Handle>,
         clock: Clock,
     ) -> Self {
+        let shared = Shared::new(upstream, peers, max_users, runtime, clock);
+        // So that they are there before the first user.
+        shared.show_gauges();
         Self {
-            shared: Arc::new(Shared::new(upstream, peers, max_users, runtime, clock)),
+            shared: Arc::new(shared),
         }
     }
 

@@ -10,7 +10,7 @@ pub(crate) fn cached() {}
 
 pub(crate) fn replied(_status: u16) {}
 
-pub(crate) fn describe() {}
+pub(super) fn describe() {}
 
 pub(super) fn count<const N: usize>(_metric: &Metric, _labels: Labels<N>) {}
 

@@ -14,15 +14,15 @@ mod record;
     expect(dead_code, reason = "there is nobody to tell")
 )]
 mod table;
-#[cfg(all(test, feature = "metrics"))]
+#[cfg(all(test, feature = "metrics", feature = "shared-cache"))]
 mod tests;
 
 use std::time::{Duration, SystemTime};
 
-use self::record::{count, observe, set};
+use self::record::{count, describe, observe, set};
 pub(crate) use self::{
     gauges::{Levels, Share, Waiting},
-    record::{cached, describe, replied},
+    record::{cached, replied},
 };
 use crate::{cache::policy::Zone, error::ErrorKind};
 

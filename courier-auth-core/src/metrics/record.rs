@@ -46,7 +46,7 @@ pub(crate) fn replied(status: u16) {
 }
 
 /// Tells the recorder what there will be, once for each that is installed.
-pub(crate) fn describe() {
+pub(super) fn describe() {
     static TOLD: AtomicUsize = AtomicUsize::new(0);
     with_recorder(|recorder| {
         let address = std::ptr::from_ref(recorder).addr();
