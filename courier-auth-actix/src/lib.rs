@@ -147,6 +147,7 @@
 //! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your own | no |
 //! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
 //! | `redis-cluster` | the same on a cluster | no |
+//! | `metrics` | metrics for the recorder of the crate `metrics`, [listed here](courier_auth_core::guides::operating#metrics) | no |
 //!
 //! [Courier Inbox]: https://www.courier.com/docs/platform/inbox/inbox-overview
 //! [actix-web]: https://docs.rs/actix-web

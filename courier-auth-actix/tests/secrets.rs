@@ -24,6 +24,8 @@ use courier_auth_core::emulator::{Emulator, ErrorBody, Fault};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 const KEY: &str = "pk_canary_1f0c9a";
+/// How users' ids begin, which are for DEBUG and below.
+const USER: &str = "user_canary_8e";
 
 #[actix_web::test]
 async fn secrets_show_nowhere() {
@@ -99,7 +101,7 @@ async fn secrets_show_nowhere() {
         Fault::Status {
             status: 403,
             headers: Vec::new(),
-            body: ErrorBody::Message(format!("the key {KEY} may not")),
+            body: ErrorBody::Message(format!("the key {KEY} may not for user_id:{USER}2")),
         },
         Fault::status(429),
         Fault::status(500),
@@ -114,7 +116,7 @@ async fn secrets_show_nowhere() {
     for (number, fault) in faults.into_iter().enumerate() {
         emulator.fail(fault);
         for uri in ["/courier/token", "/page", "/shown"] {
-            let (headers, body) = ask(&Method::GET, uri, None, &format!("u{number}")).await;
+            let (headers, body) = ask(&Method::GET, uri, None, &format!("{USER}{number}")).await;
             shown.extend([headers, body]);
         }
     }
@@ -144,6 +146,15 @@ async fn secrets_show_nowhere() {
         assert!(log.contains(line), "{line}");
     }
     assert!(log.contains(" ERROR "));
+    let ours = |line: &&str| {
+        let above_debug = [" ERROR ", " WARN ", " INFO "];
+        above_debug.iter().any(|level| line.contains(level)) && line.contains("courier_auth::")
+    };
+    let lines: Vec<_> = log.lines().filter(ours).collect();
+    assert!(lines.iter().any(|line| line.contains("courier.user_hash=")));
+    for line in lines {
+        assert!(!line.contains(USER), "a user is in {line}");
+    }
 }
 
 /// The page of an app that does not look at errors.

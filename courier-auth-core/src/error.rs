@@ -141,6 +141,23 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// For logs and metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "invalid_input",
+            Self::Configuration => "configuration",
+            Self::ApiKeyRefused => "api_key_refused",
+            Self::RequestRefused => "request_refused",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::CircuitOpen => "circuit_open",
+            Self::Overloaded => "overloaded",
+            Self::BadAnswer => "bad_answer",
+            Self::Runtime => "runtime",
+        }
+    }
+
     fn is_transient(self) -> bool {
         match self {
             Self::RateLimited

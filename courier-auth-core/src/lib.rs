@@ -88,6 +88,7 @@
 //! | `shared-cache` | `SharedCache`: one cache for many replicas, in a store of your own | no |
 //! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
 //! | `redis-cluster` | the same on a cluster | no |
+//! | `metrics` | metrics for the recorder of the crate `metrics`, [listed here](guides::operating#metrics) | no |
 //!
 //! The guide `guides::replicas` (with the feature `redis`) says when a shared cache is worth it and
 //! how to run one.
@@ -105,10 +106,12 @@ mod client;
 pub mod emulator;
 mod endpoint;
 mod error;
+mod events;
 // Their examples use the emulator.
 #[cfg(any(not(doctest), feature = "emulator"))]
 pub mod guides;
 pub mod inspect;
+mod metrics;
 mod provider;
 mod request;
 mod retry;

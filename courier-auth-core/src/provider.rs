@@ -9,6 +9,7 @@ use crate::{
     cache::{Status, TokenCache, Wish, clock::Clock},
     client::{CourierClient, CourierClientBuilder, Region, default_grant},
     error::{Error, ErrorKind},
+    metrics,
     request::{Defaults, TokenRequest, check_lifetime},
     scope::{Scope, Scopes},
     token::{Token, TokenId},
@@ -148,7 +149,8 @@ impl TokenProvider {
     }
 
     async fn get(&self, request: &TokenRequest, wish: Wish) -> Result<Token, Error> {
-        let wanted = request.wanted(&self.0.defaults)?;
+        let wanted = request.wanted(&self.0.defaults);
+        let wanted = wanted.inspect_err(|error| metrics::failed(error.kind()))?;
         self.0.cache.get(wanted, wish).await
     }
 }

@@ -9,17 +9,19 @@ use crate::error::{Error, ErrorKind};
 /// Runs `attempt` up to three times, as long as its error says that it may help.
 ///
 /// Issuing twice yields two valid tokens and changes nothing else, so repeating the POST is safe.
-/// `step` is told, before each attempt and each pause, how long it may take.
+/// `hear` is told of each attempt and each pause before it begins, and of each failure.
 pub(crate) async fn with_retries<T, F>(
     mut attempt: impl FnMut() -> F,
-    mut step: impl FnMut(Duration),
+    mut hear: impl FnMut(Step<'_>),
 ) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
     let mut tries = 0;
     loop {
-        step(TRY_TIMEOUT);
+        hear(Step::Attempt {
+            within: TRY_TIMEOUT,
+        });
         let error = match timeout(TRY_TIMEOUT, attempt()).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) => error,
@@ -28,13 +30,21 @@ where
                 "Courier did not answer within 2 seconds: see whether it is reachable from here",
             ),
         };
+        hear(Step::Failure(&error));
         tries += 1;
         let Some(pause) = pause(&error, tries, fastrand::f64()) else {
             return Err(error);
         };
-        step(pause);
+        hear(Step::Pause { within: pause });
         sleep(pause).await;
     }
+}
+
+/// Where [`with_retries`] has got to.
+pub(crate) enum Step<'a> {
+    Attempt { within: Duration },
+    Failure(&'a Error),
+    Pause { within: Duration },
 }
 
 /// How long to wait before the next attempt; `None` if there is none.

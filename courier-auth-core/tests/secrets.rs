@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod events;
+
 use std::{
     fmt::{Debug, Write as _},
     io,
@@ -13,12 +15,18 @@ use std::{
 };
 
 use courier_auth_core::{
-    CourierClient, Endpoint, Error, TokenProvider, TokenRequest,
+    CourierClient, Endpoint, Error, Reply, TokenProvider, TokenRequest,
     emulator::{Emulator, ErrorBody, Fault},
 };
-use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, filter::LevelFilter, fmt::layer, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+use self::events::Events;
 
 const KEY: &str = "pk_canary_5ecre7";
+/// A user's id, which is for DEBUG and below.
+const USER: &str = "user_canary_1d";
 /// A password of Redis, an encryption key, a previous API key.
 const OTHER: &str = "0ther_canary_5ecre7";
 
@@ -65,20 +73,49 @@ impl io::Write for Record {
 #[tokio::test]
 async fn no_secret_is_printed_logged_or_answered() {
     let record = Record::default();
+    let above_debug = Record::default();
     let writer = record.clone();
+    let writer_above_debug = above_debug.clone();
+    let events = Events::default();
     tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_writer(move || writer.clone()))
+        .with(events.clone())
+        .with(layer().with_ansi(false).with_writer(move || writer.clone()))
+        .with(
+            layer()
+                .with_ansi(false)
+                .with_writer(move || writer_above_debug.clone())
+                .with_filter(LevelFilter::INFO),
+        )
         .init();
 
     let mut tokens = Vec::new();
     for fault in faults() {
         tokens.extend(drive(&record, fault).await);
     }
+    one_hash_for_the_user(&above_debug.text());
     construction(&record);
+    outage(&record).await;
     #[cfg(feature = "redis")]
     tokens.extend(shared_cache(&record).await);
 
+    let mut unseen = events.check_against_the_guide();
+    unseen.retain(|message| !SHARED_CACHE_ONLY.contains(&message.as_str()));
+    assert_eq!(unseen, TAKES_TIME);
+    let text = above_debug.text();
+    assert!(
+        text.contains("courier.user_hash") && text.contains("[the user]"),
+        "the log was read, and Courier quoted the user"
+    );
+    assert!(
+        !text.contains(USER),
+        "a user shows in\n{}",
+        around(&text, USER)
+    );
     let text = record.text();
+    assert!(
+        text.contains(&format!("courier.user_id={USER}")),
+        "at DEBUG"
+    );
     assert!(
         text.contains("no new token from Courier"),
         "the log was read"
@@ -112,11 +149,24 @@ async fn no_secret_is_printed_logged_or_answered() {
     }
 }
 
+/// All that happens to the user can be put together.
+fn one_hash_for_the_user(text: &str) {
+    let hash = |line: &str| {
+        let (_, rest) = line.split_once("no new token from Courier")?;
+        let (_, hash) = rest.split_once("courier.user_hash=")?;
+        Some(hash.split(' ').next()?.to_owned())
+    };
+    let mut hashes: Vec<_> = text.lines().filter_map(hash).collect();
+    assert!(hashes.len() > 10, "one for each fault");
+    hashes.dedup();
+    assert_eq!(hashes.len(), 1, "{hashes:?}");
+}
+
 fn faults() -> Vec<Option<Fault>> {
     let quotes_the_key = |status| Fault::Status {
         status,
         headers: Vec::new(),
-        body: ErrorBody::Message(format!("no: Bearer {KEY} is not valid")),
+        body: ErrorBody::Message(format!("no: Bearer {KEY} is not valid for user_id:{USER}")),
     };
     let mut faults: Vec<_> = [400, 401, 403, 429, 503].map(quotes_the_key).into();
     faults.extend([
@@ -152,7 +202,7 @@ async fn drive(record: &Record, fault: Option<Fault>) -> Vec<String> {
         .build()
         .unwrap();
     let endpoint = Endpoint::new(provider.clone());
-    let request = TokenRequest::for_user("user-1");
+    let request = TokenRequest::for_user(USER);
 
     let mut tokens = Vec::new();
     for outcome in [
@@ -169,7 +219,7 @@ async fn drive(record: &Record, fault: Option<Fault>) -> Vec<String> {
         }
     }
     for outcome in [
-        client.mark_read("user-1", "1-a").await,
+        client.mark_read(USER, "1-a").await,
         client.archive_request("1-a").await,
         client.probe().await.map(|probe| record.show(&probe)),
     ] {
@@ -218,6 +268,25 @@ fn construction(record: &Record) {
     record.show_error(&provider.set_api_key(format!("{KEY} {KEY}")).unwrap_err());
 }
 
+/// Courier fails for several users, and an app has forgotten something.
+async fn outage(record: &Record) {
+    let courier = Emulator::with_api_key(KEY).serve(0).await.unwrap();
+    courier.fail(Fault::status(503));
+    let provider = TokenProvider::builder(KEY).base_url(courier.url());
+    let provider = provider.build().unwrap();
+    for user in 0..6 {
+        let user = format!("{USER}-{user}");
+        let error = provider.token(&TokenRequest::for_user(user)).await;
+        record.show_error(&error.unwrap_err());
+    }
+    record.show(&provider.status());
+    let endpoint = Endpoint::new(provider);
+    let call = endpoint.accept("GET", None, []).unwrap();
+    let smuggled = TokenRequest::for_user(format!("bob user_id:{USER}"));
+    record.show(&endpoint.reply(&call, Some(smuggled)).await);
+    record.show(&Reply::not_configured("add the layer"));
+}
+
 /// A shared cache that cannot be reached, with secrets wherever there may be one.
 #[cfg(feature = "redis")]
 async fn shared_cache(record: &Record) -> Vec<String> {
@@ -260,6 +329,15 @@ async fn shared_cache(record: &Record) -> Vec<String> {
     }
     tokens
 }
+
+/// What is logged when something is over, some seconds later.
+const TAKES_TIME: [&str; 2] = ["Courier answers again", "Courier accepts the API key again"];
+const SHARED_CACHE_ONLY: [&str; 4] = [
+    "did not ask Courier for a token",
+    "the shared cache is in trouble: …",
+    "the shared cache works again",
+    "a token in the shared cache is not taken",
+];
 
 fn around(text: &str, what: &str) -> String {
     text.lines()

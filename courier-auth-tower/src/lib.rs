@@ -253,6 +253,7 @@
 //! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your own | no |
 //! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
 //! | `redis-cluster` | the same on a cluster | no |
+//! | `metrics` | metrics for the recorder of the crate `metrics`, [listed here](courier_auth_core::guides::operating#metrics) | no |
 //!
 //! [axum]: https://docs.rs/axum
 //! [tower]: https://docs.rs/tower

@@ -9,6 +9,8 @@ pub mod emulator;
 mod demo;
 mod error;
 mod health;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod sdk;
 mod settings;
 mod start;

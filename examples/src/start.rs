@@ -26,6 +26,8 @@ use crate::{
 pub async fn start(example: &'static str) -> Result<(Demo, TcpListener, Stop), StartError> {
     let settings = Settings::from_env()?;
     log()?;
+    #[cfg(feature = "metrics")]
+    crate::metrics::install().map_err(|error| StartError::because("no metrics", &error))?;
     let listener = settings.listen()?;
     // Before the address is announced: who reads it may send a signal at once.
     let stop = Stop::on_signal()?;
@@ -72,7 +74,7 @@ fn log() -> Result<(), StartError> {
         Ok(filter) if !filter.is_empty() => EnvFilter::try_new(filter)
             .map_err(|error| StartError::because("RUST_LOG is malformed", &error))?,
         // And one line for each call to Courier.
-        _ => EnvFilter::new("info,courier_auth_core::cache::flight=debug"),
+        _ => EnvFilter::new("info,courier_auth::flight=debug"),
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)

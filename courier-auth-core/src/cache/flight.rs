@@ -10,7 +10,7 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout, timeout_at},
 };
-use tracing::{Instrument, debug, error, info_span, warn};
+use tracing::{Instrument, Span, debug, error, field::Empty, info_span, warn};
 
 use super::{
     clock::Moment,
@@ -18,12 +18,14 @@ use super::{
     peers::Held,
     shared::{Home, Shared},
     slot::{Slot, Variant},
+    tries::Tries,
     upstream::{Admission, QUEUE_WAIT, Urgency},
 };
 use crate::{
     error::{Error, ErrorKind, chain},
+    events, metrics,
     request::Grant,
-    retry::with_retries,
+    retry::{Step, with_retries},
     token::{Token, TokenId},
 };
 
@@ -138,6 +140,8 @@ pub(crate) struct Pilot {
     sent: Option<Moment>,
     /// To be given back in the end.
     pub(super) lock: Option<Held>,
+    since: Instant,
+    span: Span,
     landed: bool,
 }
 
@@ -168,6 +172,8 @@ impl Pilot {
             key_epoch,
             sent: None,
             lock: None,
+            since: Instant::now(),
+            span: Span::none(),
             landed: false,
         }
     }
@@ -178,9 +184,19 @@ impl Pilot {
 
     /// Starts the task, which belongs to none of its callers. Must be called without locks: a
     /// runtime that shuts down drops the task, and with it this value, at once.
-    pub(crate) fn take_off(self) {
+    pub(crate) fn take_off(mut self) {
         let runtime = self.flight.home.runtime.clone();
-        let span = info_span!(parent: None, "courier.issue");
+        self.shared.show_gauges();
+        let span = info_span!(
+            target: events::FLIGHT,
+            parent: None,
+            "courier.flight",
+            courier.user_hash = %events::user_hash(&self.grant.user_id),
+            urgency = self.mission.urgency.name(),
+            outcome = Empty,
+        );
+        span.follows_from(Span::current());
+        self.span = span.clone();
         runtime.spawn(self.fly().instrument(span));
     }
 
@@ -217,21 +233,36 @@ impl Pilot {
                 Some(admission) => self.shared.gate.board(admission, permit)?,
                 None => return Err(gone()),
             }
+            self.shared.show_gauges();
         }
 
         let clock = &self.shared.clock;
         let upstream = &flight.home.upstream;
         let grant = &self.grant;
+        let mut tries = Tries::default();
         let asked = with_retries(
             async || Ok((clock.now(), upstream.issue(grant).await?)),
-            |within| flight.promise(within),
+            |step| match step {
+                Step::Attempt { within } => {
+                    tries.begin();
+                    flight.promise(within);
+                }
+                Step::Failure(error) => tries.end(Err(error)),
+                Step::Pause { within } => flight.promise(within),
+            },
         );
-        let (sent, issued) = timeout(DEADLINE, asked).await.map_err(|_elapsed| {
-            Error::new(
+        let Ok(answer) = timeout(DEADLINE, asked).await else {
+            tries.cut_off();
+            return Err(Error::new(
                 ErrorKind::Timeout,
                 "Courier did not answer within 10 seconds",
-            )
-        })??;
+            ));
+        };
+        let (sent, issued) = answer?;
+        tries.end(Ok(()));
+        if let Some(date) = issued.date {
+            metrics::clocks(clock.now().wall, date);
+        }
         let token = Token::accept(issued, grant, sent, clock.clone())?;
         self.sent = Some(sent);
         Ok(token)
@@ -244,15 +275,15 @@ impl Pilot {
         let mut outcome = match outcome {
             Outcome::Asked(outcome) => outcome,
             Outcome::Found(token) => {
-                debug!(user_id = %self.grant.user_id, "another replica had a token");
                 self.relieve(|_variant| {});
-                self.publish(Landing::Token(token));
+                self.publish(Landing::Token(token), "found");
                 self.shared.tidy(&self.grant.user_id, &self.slot);
                 return None;
             }
             Outcome::PutOff { error, yielded } => {
                 self.relieve(|variant| variant.note_look(error.clone(), yielded, now.mono));
-                self.publish(Landing::Failed(error));
+                let outcome = if yielded { "yielded" } else { "put_off" };
+                self.publish(Landing::Failed(error), outcome);
                 return None;
             }
         };
@@ -283,10 +314,10 @@ impl Pilot {
             .record(verdict, &self.grant.user_id, self.key_epoch, now.mono);
         self.shared.note(verdict, now.wall);
         self.log(&outcome);
-        self.publish(match outcome {
-            Ok(token) => Landing::Token(token),
-            Err(error) => Landing::Failed(error),
-        });
+        match outcome {
+            Ok(token) => self.publish(Landing::Token(token), "issued"),
+            Err(error) => self.publish(Landing::Failed(error), "failed"),
+        }
         self.shared.tidy(&self.grant.user_id, &self.slot);
         news
     }
@@ -302,22 +333,51 @@ impl Pilot {
         }
     }
 
-    fn publish(&mut self, landing: Landing) {
+    fn publish(&mut self, landing: Landing, outcome: &'static str) {
         self.landed = true;
         self.slot.unpin();
         drop(self.flight.release());
+        let took = self.since.elapsed();
+        self.span.record("outcome", outcome);
+        macro_rules! say {
+            ($what:literal) => {
+                debug!(
+                    target: events::FLIGHT,
+                    outcome,
+                    courier.user_id = %self.grant.user_id,
+                    elapsed_ms = took.as_millis() as u64,
+                    $what
+                )
+            };
+        }
+        match outcome {
+            "issued" | "failed" => say!("asked Courier for a token"),
+            _ => say!("did not ask Courier for a token"),
+        }
+        metrics::flown(self.mission.urgency.name(), outcome, took);
+        self.shared.show_gauges();
         // Nobody may be waiting any more.
         self.publisher.send_replace(Some(landing));
     }
 
     fn log(&self, outcome: &Result<Token, Error>) {
-        debug!(user_id = %self.grant.user_id, ok = outcome.is_ok(), "asked Courier for a token");
-        match outcome {
-            Ok(_) => {}
-            Err(error) if error.is_transient() => {
-                warn!(error = chain(error), "no new token from Courier");
-            }
-            Err(error) => error!(error = chain(error), "no new token from Courier"),
+        let Err(error) = outcome else { return };
+        // An event's level is a constant.
+        macro_rules! say {
+            ($level:ident) => {
+                $level!(
+                    target: events::FLIGHT,
+                    urgency = self.mission.urgency.name(),
+                    courier.user_hash = %events::user_hash(&self.grant.user_id),
+                    error.kind = error.kind().name(),
+                    error.message = chain(error),
+                    "no new token from Courier"
+                )
+            };
+        }
+        match error.is_transient() {
+            true => say!(warn),
+            false => say!(error),
         }
     }
 }
@@ -328,7 +388,7 @@ impl Drop for Pilot {
             return;
         }
         self.relieve(|_variant| {});
-        self.publish(Landing::Abandoned);
+        self.publish(Landing::Abandoned, "abandoned");
     }
 }
 

@@ -16,11 +16,13 @@ mod slot;
 mod status;
 #[cfg(test)]
 mod tests;
+mod tries;
 pub(crate) mod upstream;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, time::Instant};
+use tracing::debug;
 
 pub use self::status::Status;
 use self::{
@@ -34,6 +36,7 @@ use self::{
 };
 use crate::{
     error::{Error, ErrorKind},
+    events, metrics,
     request::{Grant, UserId, Wanted},
     token::{Token, TokenId},
 };
@@ -52,8 +55,11 @@ impl TokenCache {
         runtime: Option<Handle>,
         clock: Clock,
     ) -> Self {
+        let shared = Shared::new(upstream, peers, max_users, runtime, clock);
+        // So that they are there before the first user.
+        shared.show_gauges();
         Self {
-            shared: Arc::new(Shared::new(upstream, peers, max_users, runtime, clock)),
+            shared: Arc::new(shared),
         }
     }
 
@@ -65,6 +71,7 @@ impl TokenCache {
     ) -> Result<Token, Error> {
         let wanted = wanted.into();
         if let Some(token) = self.fresh(wanted, wish) {
+            metrics::cached();
             return Ok(token);
         }
         // Boxed, so that the many futures which end above are small.
@@ -87,8 +94,19 @@ impl TokenCache {
 
     /// The long way: through the user's slot, and maybe to Courier.
     async fn settle(&self, grant: Grant, wish: Wish) -> Result<Token, Error> {
-        let grant = &grant;
         let mut start = None;
+        let outcome = self.look_and_wait(&grant, wish, &mut start).await;
+        self.note(&grant, &outcome, start);
+        outcome
+    }
+
+    /// `start` is when the caller began to wait, if it did.
+    async fn look_and_wait(
+        &self,
+        grant: &Grant,
+        wish: Wish,
+        start: &mut Option<Instant>,
+    ) -> Result<Token, Error> {
         let mut takeover = None;
         for _ in 0..MAX_ROUNDS {
             let (flight, patience) = match self.step(grant, wish, takeover.as_ref())? {
@@ -96,7 +114,10 @@ impl TokenCache {
                 Step::Wait { flight, patience } => (flight, patience),
             };
             let start = *start.get_or_insert_with(Instant::now);
-            let error = match flight.wait(start + patience).await {
+            let waiting = metrics::Waiting::begin();
+            let waited = flight.wait(start + patience).await;
+            drop(waiting);
+            let error = match waited {
                 Waited::Landed(Landing::Token(token)) => return Ok(token),
                 Waited::Landed(Landing::Failed(error)) => error,
                 Waited::OutOfPatience => match self.usable(grant) {
@@ -119,9 +140,33 @@ impl TokenCache {
         self.usable(grant).ok_or_else(gone)
     }
 
+    /// How it went for a caller that did not get a fresh token at once.
+    fn note(&self, grant: &Grant, outcome: &Result<Token, Error>, start: Option<Instant>) {
+        match outcome {
+            Ok(token) if metrics::ON => {
+                let now = self.shared.clock.now();
+                metrics::served(token.zone(now), token.remaining(now), start.is_some());
+            }
+            Ok(_) => {}
+            Err(error) => metrics::failed(error.kind()),
+        }
+        let error = outcome.as_ref().err();
+        if start.is_some() || error.is_some() {
+            debug!(
+                target: events::REQUEST,
+                outcome = if error.is_some() { "failed" } else { "waited" },
+                courier.user_id = %grant.user_id,
+                error.kind = error.map(|error| error.kind().name()),
+                elapsed_ms = start.map(|start| start.elapsed().as_millis() as u64),
+                "a caller had to wait or got no token"
+            );
+        }
+    }
+
     /// Forgets a user. A flight that is on its way lands in the forgotten slot.
     pub(crate) fn invalidate(&self, user: &str) {
         self.shared.forget(user);
+        self.shared.show_gauges();
         if let Some(peers) = &self.shared.peers
             && let Ok(user) = UserId::new(user)
         {
@@ -137,6 +182,7 @@ impl TokenCache {
             peers.set_api_key(checked);
         }
         self.shared.gate.key_changed();
+        self.shared.show_gauges();
         Ok(())
     }
 
@@ -342,9 +388,17 @@ fn demand(
         // Something else is cached than what the caller has: that is what it gets.
         return Demand::Any;
     };
-    match wish {
-        Wish::Other(_) if taking_over || state.may_replace(age, now.mono) => Demand::Other,
-        _ => Demand::Newer,
+    if matches!(wish, Wish::Newer(_)) {
+        return Demand::Newer;
+    }
+    if taking_over {
+        return Demand::Other;
+    }
+    let replace = state.may_replace(age, now.mono);
+    metrics::rejected(replace);
+    match replace {
+        true => Demand::Other,
+        false => Demand::Newer,
     }
 }
 

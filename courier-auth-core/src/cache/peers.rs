@@ -41,6 +41,10 @@ pub(crate) trait Peers: fmt::Debug + Send + Sync + 'static {
     /// The API key is another one from now on.
     fn set_api_key(&self, api_key: String);
 
+    /// Whether the store is left alone because it failed.
+    #[cfg(feature = "shared-cache")]
+    fn is_bypassed(&self) -> bool;
+
     #[cfg(feature = "shared-cache")]
     fn status(&self) -> SharedCacheStatus;
 }

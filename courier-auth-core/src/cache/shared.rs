@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
+    metrics::{self, Levels},
     request::UserId,
     token::Token,
 };
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     home: Mutex<Option<Arc<Home>>>,
     pub(super) clock: Clock,
     last: Mutex<Last>,
+    gauges: metrics::Share,
 }
 
 /// When flights last ended well and badly.
@@ -70,10 +72,25 @@ impl Shared {
             home: Mutex::new(home),
             clock,
             last: Mutex::default(),
+            gauges: metrics::Share::default(),
         }
     }
 
+    /// Sets the metrics that go up and down. Must be called without locks.
+    pub(super) fn show_gauges(&self) {
+        self.gauges.show(|| Levels {
+            users: self.seats.len(),
+            calls_in_flight: self.gate.calls(),
+            queued: self.gate.queued(),
+            circuit_open: self.gate.is_open(),
+            api_key_refused: self.gate.is_key_refused(),
+            #[cfg(feature = "shared-cache")]
+            shared_cache_bypassed: self.peers.as_ref().is_some_and(|peers| peers.is_bypassed()),
+        });
+    }
+
     pub(super) fn status(&self) -> Status {
+        self.show_gauges();
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         Status {
             users: self.seats.len(),
@@ -277,6 +294,7 @@ impl Lifecycle<UserId, Seat> for PinFlights {
     }
 
     fn on_evict(&self, _state: &mut (), _user: UserId, seat: Seat) {
+        metrics::evicted();
         if let Seat::Slot(slot) = seat {
             slot.detach();
         }

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::breaker::{Breaker, Probe, Refusal};
 use crate::{
     error::{Error, ErrorKind, chain},
+    events, metrics,
     request::{Grant, UserId},
     token::Issued,
 };
@@ -78,6 +79,10 @@ impl Gate {
     /// Lets a flight start. A background refresh needs a free permit; a caller that waits may
     /// queue for one.
     pub(crate) fn admit(&self, urgency: Urgency, now: Instant) -> Result<Admission, Error> {
+        self.try_admit(urgency, now).inspect_err(note_skip)
+    }
+
+    fn try_admit(&self, urgency: Urgency, now: Instant) -> Result<Admission, Error> {
         let permit = self.permit_now(urgency);
         let ticket = match (&permit, urgency) {
             (Some(_), _) => None,
@@ -97,7 +102,7 @@ impl Gate {
     pub(crate) async fn wait(&self) -> Result<Permit, Error> {
         let permits = Arc::clone(&self.permits);
         let Ok(Ok(call)) = timeout(QUEUE_WAIT, permits.acquire_owned()).await else {
-            return Err(overloaded());
+            return Err(overloaded()).inspect_err(note_skip);
         };
         Ok(Permit {
             _call: call,
@@ -111,7 +116,7 @@ impl Gate {
         admission.ticket = None;
         // Whoever is the probe already would be refused because of itself.
         if admission.probes.is_empty() {
-            admission.probes = self.check(Instant::now())?;
+            admission.probes = self.check(Instant::now()).inspect_err(note_skip)?;
         }
         admission.permit = Some(permit);
         Ok(())
@@ -129,7 +134,7 @@ impl Gate {
             self.reached();
             let current = self.key_epoch();
             if *current == key_epoch && self.key_latch.close() {
-                info!("Courier accepts the API key again");
+                info!(target: events::COURIER, "Courier accepts the API key again");
             }
             return;
         };
@@ -143,6 +148,7 @@ impl Gate {
                 {
                     // The flight itself says at ERROR what to do.
                     warn!(
+                        target: events::COURIER,
                         pause_s = pause.as_secs_f64(),
                         "Courier refuses the API key and is not asked until it is tried again"
                     );
@@ -160,8 +166,10 @@ impl Gate {
                     && let Some(pause) = self.breaker.open(now, error.clone(), fastrand::f64())
                 {
                     warn!(
+                        target: events::COURIER,
                         pause_s = pause.as_secs_f64(),
-                        error = chain(error),
+                        error.kind = error.kind().name(),
+                        error.message = chain(error),
                         "Courier fails for several users and is left alone"
                     );
                 }
@@ -213,7 +221,7 @@ impl Gate {
     fn reached(&self) {
         *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = Streak::default();
         if self.breaker.close() {
-            info!("Courier answers again");
+            info!(target: events::COURIER, "Courier answers again");
         }
     }
 
@@ -229,6 +237,16 @@ impl Gate {
 pub(crate) enum Urgency {
     Foreground,
     Background,
+}
+
+impl Urgency {
+    /// For logs and metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Foreground => "foreground",
+            Self::Background => "background",
+        }
+    }
 }
 
 /// What a flight holds until it has landed.
@@ -298,6 +316,10 @@ impl Streak {
         self.several_users |= self.first.get_or_insert_with(|| user.clone()) != user;
         self.failures >= FAILURES_TO_OPEN && self.several_users
     }
+}
+
+fn note_skip(error: &Error) {
+    metrics::skipped(error.kind());
 }
 
 pub(crate) fn overloaded() -> Error {

@@ -8,13 +8,15 @@ use serde_json::{Map, Value};
 use super::api_key::ApiKey;
 use crate::{
     error::{Error, ErrorKind},
+    request::UserId,
     token::{Issued, Token},
 };
 
-/// What a call was for, and the secret that went with it: for the words of its errors.
+/// What a call was for, with the secret and the user that went with it: for the words of its
+/// errors.
 #[derive(Clone, Copy)]
 pub(super) enum Asked<'a> {
-    Token(&'a ApiKey),
+    Token(&'a ApiKey, &'a UserId),
     Archive(&'a ApiKey),
     Inbox(&'a Token),
 }
@@ -22,8 +24,18 @@ pub(super) enum Asked<'a> {
 impl Asked<'_> {
     fn secret(&self) -> (&str, &'static str) {
         match self {
-            Self::Token(key) | Self::Archive(key) => (key.secret.expose_secret(), "[the API key]"),
+            Self::Token(key, _) | Self::Archive(key) => {
+                (key.secret.expose_secret(), "[the API key]")
+            }
             Self::Inbox(token) => (token.as_str(), "[the token]"),
+        }
+    }
+
+    fn user(&self) -> Option<&str> {
+        match self {
+            Self::Token(_, user) => Some(user.as_str()),
+            Self::Inbox(token) => Some(token.user_id().as_str()),
+            Self::Archive(_) => None,
         }
     }
 }
@@ -167,7 +179,7 @@ impl Answer {
             ),
             _ => {
                 let see = match asked {
-                    Asked::Token(_) => "the scopes, the lifetime and the base URL",
+                    Asked::Token(..) => "the scopes, the lifetime and the base URL",
                     Asked::Archive(_) => "the request id and the base URL",
                     Asked::Inbox(_) => "the URL of the inbox",
                 };
@@ -229,9 +241,12 @@ impl Said {
     fn clean(self, asked: Asked<'_>) -> String {
         let (secret, name) = asked.secret();
         let clean = |text: String| -> String {
-            // A message that quotes the key must not carry it into logs.
-            text.replace(secret, name)
-                .chars()
+            // A message that quotes the key or the user must not carry them into logs.
+            let mut text = text.replace(secret, name);
+            if let Some(user) = asked.user() {
+                text = replace_word(&text, user, "[the user]");
+            }
+            text.chars()
                 .map(|c| if is_printable(c) { c } else { ' ' })
                 .take(MAX_MESSAGE_CHARS)
                 .collect()
@@ -243,6 +258,23 @@ impl Said {
             (None, None) => String::new(),
         }
     }
+}
+
+/// Replaces a word where it is not part of another: ids are often as short as `1`.
+fn replace_word(text: &str, word: &str, with: &str) -> String {
+    let mut replaced = String::new();
+    let mut done = 0;
+    for (at, _) in text.match_indices(word) {
+        let end = at + word.len();
+        let alone = !text[..at].ends_with(char::is_alphanumeric)
+            && !text[end..].starts_with(char::is_alphanumeric);
+        if alone {
+            replaced += &text[done..at];
+            replaced += with;
+            done = end;
+        }
+    }
+    replaced + &text[done..]
 }
 
 /// What it means that there was no answer.
@@ -277,3 +309,20 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod fuzz;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_replaced_and_not_what_contains_it() {
+        let replaced = |text, word| replace_word(text, word, "[]");
+        assert_eq!(
+            replaced("user_id:1 of 101 (1)", "1"),
+            "user_id:[] of 101 ([])"
+        );
+        assert_eq!(replaced("ann", "ann"), "[]");
+        assert_eq!(replaced("annann ann", "ann"), "annann []");
+        assert_eq!(replaced("", "ann"), "");
+    }
+}

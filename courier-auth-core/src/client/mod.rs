@@ -125,7 +125,9 @@ impl Upstream for CourierClient {
         let request = self.http.post(url.clone()).json(&body);
         let request = request.header(AUTHORIZATION, key.header.clone());
         let answer = exchange(request, &url).await?;
-        answer.if_success(Asked::Token(&key))?.into_issued()
+        answer
+            .if_success(Asked::Token(&key, &grant.user_id))?
+            .into_issued()
     }
 
     fn reconnected(&self) -> Arc<dyn Upstream> {

@@ -8,6 +8,7 @@ mod script;
 use self::held::Held;
 use crate::{
     error::Error,
+    metrics,
     provider::TokenProvider,
     request::TokenRequest,
     token::{Token, TokenId},
@@ -146,6 +147,7 @@ impl Endpoint {
     }
 
     fn finish(&self, call: &Call, reply: Reply) -> Reply {
+        metrics::replied(reply.status());
         reply.finish(call.head, self.cross_site)
     }
 }

@@ -7,6 +7,7 @@ use super::body::token_body;
 use crate::{
     client::Region,
     error::{Error, ErrorKind, chain},
+    events, metrics,
     token::{Token, TokenId},
 };
 
@@ -29,7 +30,8 @@ impl Reply {
     /// The answer to a request whose app has forgotten to set the adapter up: 500, and an ERROR in
     /// the log that says what to do.
     pub fn not_configured(fix: &'static str) -> Self {
-        error!("{fix}");
+        error!(target: events::ENDPOINT, "{fix}");
+        metrics::replied(500);
         Self::problem(&NOT_CONFIGURED).finish(false, false)
     }
 
@@ -132,7 +134,11 @@ impl Reply {
     pub(super) fn failed(error: &Error) -> Self {
         let problem = match error.kind() {
             ErrorKind::InvalidInput | ErrorKind::Configuration => {
-                error!(error = chain(error), "no token can be asked for");
+                error!(
+                    target: events::ENDPOINT,
+                    { error.kind = error.kind().name(), error.message = chain(error) },
+                    "no token can be asked for"
+                );
                 return Self::problem(&INVALID_REQUEST);
             }
             ErrorKind::ApiKeyRefused | ErrorKind::RequestRefused | ErrorKind::BadAnswer => {

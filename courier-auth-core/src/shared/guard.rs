@@ -16,6 +16,7 @@ use super::{SharedCacheError, SharedCacheStatus, envelope::Poison};
 use crate::{
     cache::breaker::Breaker,
     error::{Error, ErrorKind, chain},
+    events, metrics,
 };
 
 /// Stands between the provider and a store that may be slow, down, full or wrong, and counts.
@@ -66,6 +67,7 @@ impl Guard {
 
     /// Notes that what was found is not what it should be.
     pub(super) fn poisoned(&self, poison: Poison) {
+        metrics::shared_poisoned();
         self.counts.poisoned.fetch_add(1, Ordering::Relaxed);
         let error = SharedCacheError::new(format!("a value was thrown away: {}", poison.0));
         self.trouble.note("check", &error, Instant::now());
@@ -78,14 +80,20 @@ impl Guard {
             &self.counts.misses
         };
         count.fetch_add(1, Ordering::Relaxed);
+        metrics::shared_lookup(hit);
     }
 
     pub(super) fn yielded(&self) {
         self.counts.yielded.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn left_out(&self) {
+    pub(super) fn left_out(&self, operation: &'static str) {
         self.counts.bypassed.fetch_add(1, Ordering::Relaxed);
+        metrics::shared_operation(operation, "bypassed", None);
+    }
+
+    pub(super) fn is_bypassed(&self) -> bool {
+        self.reads.breaker.is_open() || self.writes.breaker.is_open()
     }
 
     pub(super) fn status(&self) -> SharedCacheStatus {
@@ -97,7 +105,7 @@ impl Guard {
             bypassed: counts.bypassed.load(Ordering::Relaxed),
             poisoned: counts.poisoned.load(Ordering::Relaxed),
             yielded: counts.yielded.load(Ordering::Relaxed),
-            bypassing: self.reads.breaker.is_open() || self.writes.breaker.is_open(),
+            bypassing: self.is_bypassed(),
             last_error: self.trouble.last_error(),
         }
     }
@@ -110,19 +118,34 @@ impl Guard {
         work: impl Future<Output = Result<T, SharedCacheError>>,
     ) -> Option<T> {
         let Ok(_probe) = circuit.breaker.admit(Instant::now()) else {
-            self.left_out();
+            self.left_out(operation);
             return None;
         };
+        let since = Instant::now();
+        let note = |outcome| metrics::shared_operation(operation, outcome, Some(since.elapsed()));
         let error = match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(Ok(done))) => {
+                note("ok");
                 if circuit.works() && self.trouble.is_over() {
-                    info!(operation, "the shared cache works again");
+                    info!(
+                        target: events::SHARED_CACHE,
+                        operation, "the shared cache works again"
+                    );
                 }
                 return Some(done);
             }
-            Ok(Ok(Err(error))) => error,
-            Ok(Err(_panic)) => SharedCacheError::new("the store panicked"),
-            Err(_elapsed) => SharedCacheError::new(format!("no answer within {limit:?}")),
+            Ok(Ok(Err(error))) => {
+                note("error");
+                error
+            }
+            Ok(Err(_panic)) => {
+                note("error");
+                SharedCacheError::new("the store panicked")
+            }
+            Err(_elapsed) => {
+                note("timeout");
+                SharedCacheError::new(format!("no answer within {limit:?}"))
+            }
         };
         self.counts.errors.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
@@ -205,8 +228,9 @@ impl Trouble {
         };
         self.told.store(true, Ordering::Relaxed);
         warn!(
+            target: events::SHARED_CACHE,
             operation,
-            error = line,
+            error.message = line,
             failures,
             "the shared cache is in trouble: users notice nothing, Courier is asked more often; \
              see whether the store is reachable, has memory left, and lets this user read and write"

@@ -33,6 +33,7 @@ use crate::{
         peers::{FIND_LIMIT, Found, Held, LOCK_LIMIT, Lock, Peers},
         policy::Windows,
     },
+    events,
     request::{Grant, UserId},
     token::{Token, TokenId},
 };
@@ -144,7 +145,13 @@ impl SharedTokens {
         let left = Duration::from_millis(entry.life).checked_sub(age)?;
         let token = Token::adopt(entry.token, left, grant, now, self.clock.clone());
         let token = token
-            .inspect_err(|error| debug!(%error, "a token in the shared cache is not taken"))
+            .inspect_err(|error| {
+                debug!(
+                    target: events::SHARED_CACHE,
+                    { error.message = %error },
+                    "a token in the shared cache is not taken"
+                );
+            })
             .ok()?;
         (Some(token.id()) != avoid).then_some(token)
     }
@@ -153,7 +160,7 @@ impl SharedTokens {
     fn permit(&self) -> Option<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.writes).try_acquire_owned().ok();
         if permit.is_none() {
-            self.guard.left_out();
+            self.guard.left_out("write");
         }
         permit
     }
@@ -270,6 +277,10 @@ impl Peers for SharedTokens {
         let key = SecretString::from(api_key);
         let mut rings = self.rings.write().unwrap_or_else(PoisonError::into_inner);
         *rings = Arc::new(rings.with_api_key(&key));
+    }
+
+    fn is_bypassed(&self) -> bool {
+        self.guard.is_bypassed()
     }
 
     fn status(&self) -> SharedCacheStatus {

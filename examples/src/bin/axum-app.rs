@@ -40,6 +40,7 @@ fn app(demo: Demo) -> Router {
         .route("/login", post(login))
         .route("/logout", post(logout))
         .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
         .fallback(page)
         .with_state(demo)
         // After the routes and the fallback: a layer is around what was added before it. And
@@ -88,6 +89,16 @@ async fn logout(session: Session, State(demo): State<Demo>) -> Result<StatusCode
 async fn healthz(State(demo): State<Demo>) -> impl IntoResponse {
     let health = health(&demo.provider().status());
     ([(CACHE_CONTROL, "no-store")], Json(health))
+}
+
+#[cfg(feature = "metrics")]
+async fn metrics() -> Result<String, StatusCode> {
+    courier_auth_examples::metrics::scrape().ok_or(StatusCode::NOT_FOUND)
+}
+
+#[cfg(not(feature = "metrics"))]
+async fn metrics() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "start with `--features metrics`")
 }
 
 async fn page(

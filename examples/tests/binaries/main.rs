@@ -10,6 +10,8 @@ mod courier;
 mod emulator;
 mod health;
 mod listening;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod process;
 mod scenario;
 mod startup;
