@@ -141,6 +141,28 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Its name in snake case, such as `api_key_refused`, for logs and health pages.
+    ///
+    /// ```
+    /// # use courier_auth_core::ErrorKind;
+    /// assert_eq!(ErrorKind::ApiKeyRefused.as_str(), "api_key_refused");
+    /// ```
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "invalid_input",
+            Self::Configuration => "configuration",
+            Self::ApiKeyRefused => "api_key_refused",
+            Self::RequestRefused => "request_refused",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::CircuitOpen => "circuit_open",
+            Self::Overloaded => "overloaded",
+            Self::BadAnswer => "bad_answer",
+            Self::Runtime => "runtime",
+        }
+    }
+
     fn is_transient(self) -> bool {
         match self {
             Self::RateLimited
