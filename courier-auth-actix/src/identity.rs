@@ -23,7 +23,7 @@ use crate::auth::Identified;
     label = "the hook returns `{Self}`",
     note = "return the user's id (a string, an integer or a `UserId`) or a `TokenRequest`, or an \
             `Option` or a `Result` of these",
-    note = "an id of another type: return `id.to_string()`"
+    note = "an id of another type, such as a UUID: return `id.to_string()`"
 )]
 pub trait IntoIdentity: Sealed {
     #[doc(hidden)]

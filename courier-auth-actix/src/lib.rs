@@ -179,8 +179,8 @@ pub use courier_auth_core::inspect;
 #[expect(deprecated, reason = "deprecated for those who use it")]
 pub use courier_auth_core::user_signature;
 pub use courier_auth_core::{
-    CourierClient, CourierClientBuilder, Error, ErrorKind, Probe, Region, Scope, Status, Token,
-    TokenId, TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
+    Call, CourierClient, CourierClientBuilder, Endpoint, Error, ErrorKind, Probe, Region, Reply,
+    Scope, Status, Token, TokenId, TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
 };
 #[cfg(feature = "shared-cache")]
 pub use courier_auth_core::{SharedCache, SharedCacheError, SharedCacheStatus};

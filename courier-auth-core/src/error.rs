@@ -141,8 +141,13 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// For logs and metrics.
-    pub(crate) fn name(self) -> &'static str {
+    /// Its name in snake case, such as `api_key_refused`, for logs, metrics and health pages.
+    ///
+    /// ```
+    /// # use courier_auth_core::ErrorKind;
+    /// assert_eq!(ErrorKind::ApiKeyRefused.as_str(), "api_key_refused");
+    /// ```
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidInput => "invalid_input",
             Self::Configuration => "configuration",

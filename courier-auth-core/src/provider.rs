@@ -10,7 +10,7 @@ use crate::{
     client::{CourierClient, CourierClientBuilder, Region, default_grant},
     error::{Error, ErrorKind},
     metrics,
-    request::{Defaults, TokenRequest, check_lifetime},
+    request::{Defaults, TokenRequest, UserId, check_lifetime},
     scope::{Scope, Scopes},
     token::{Token, TokenId},
 };
@@ -100,14 +100,17 @@ impl TokenProvider {
         self.get(request, Wish::Other(*refused)).await
     }
 
-    /// Forgets a user's tokens, on sign-out for example.
+    /// Forgets the tokens of a user (a [`UserId`], a string or an integer), on sign-out for example.
     ///
     /// It revokes nothing: Courier has no way to, and a token that a browser has works until it
     /// expires. End the app's own session first, or its page has the next token at once. Tokens in a
     /// shared cache that were issued before are no longer taken from it; a replica that has one
     /// already may hand it out until it ages.
-    pub fn invalidate(&self, user_id: impl AsRef<str>) {
-        self.0.cache.invalidate(user_id.as_ref());
+    pub fn invalidate(&self, user_id: impl TryInto<UserId>) {
+        // With an id that cannot be sent there is no token.
+        if let Ok(user_id) = user_id.try_into() {
+            self.0.cache.invalidate(user_id.as_str());
+        }
     }
 
     /// Uses another API key from now on. Cached tokens stay, those in a shared cache as well: it is

@@ -298,6 +298,11 @@ async fn inspect_tells_good_from_bad() {
         .map(|finding| &finding["code"])
         .collect();
     assert_eq!(codes[..2], ["surrounding-white-space", "bearer-prefix"]);
+    // The answer of the token's route, as it comes from `curl`.
+    let answer = serde_json::json!({ "token": token.trim(), "expires_in": 3599 });
+    let run = self::run(&["inspect"], &answer.to_string()).await;
+    assert_eq!(run.code, 0, "{}", run.out);
+    assert!(run.out.contains("· json-wrapper"), "{}", run.out);
     for (input, code) in [
         ("", "empty"),
         (KEY, "api-key"),

@@ -313,6 +313,8 @@ fn base_urls() {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{refused}");
         assert!(!format!("{error:?}").contains("hunter2"), "{refused}");
     }
+    let error = build("api.eu.courier.com").unwrap_err();
+    assert!(error.to_string().contains("https://"), "{error}");
     let dangerous = CourierClient::builder("pk_test")
         .base_url("http://courier.internal")
         .danger_allow_http(true);
@@ -356,6 +358,8 @@ fn api_keys_that_cannot_be_one() {
         "",
         " ",
         "pk_test\n",
+        "\"pk_test\"",
+        "'pk_test'",
         "pk test",
         "pk_\u{0}",
         "pk_ключ",

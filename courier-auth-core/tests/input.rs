@@ -68,6 +68,37 @@ async fn a_bad_user_id_is_refused_before_a_byte_leaves() {
     assert_eq!(provider.status().users, 0);
 }
 
+#[tokio::test]
+async fn who_can_sign_in_can_sign_out() {
+    let courier = Emulator::start().await.unwrap();
+    let provider = TokenProvider::builder(courier.api_key())
+        .base_url(courier.url())
+        .build()
+        .unwrap();
+    let id = UserId::new("42").unwrap();
+    let owned = "42".to_owned();
+    let forget: [&dyn Fn(); 6] = [
+        &|| provider.invalidate(42_u64),
+        &|| provider.invalidate("42"),
+        &|| provider.invalidate(&owned),
+        &|| provider.invalidate(owned.clone()),
+        &|| provider.invalidate(&id),
+        &|| provider.invalidate(id.clone()),
+    ];
+    for (calls, forget) in forget.into_iter().enumerate() {
+        for _ in 0..2 {
+            provider.token(&TokenRequest::for_user(42)).await.unwrap();
+            assert_eq!(courier.issued_for("42"), calls + 1);
+        }
+        forget();
+    }
+    provider.token(&TokenRequest::for_user(42)).await.unwrap();
+    for id in bad_ids() {
+        provider.invalidate(id); // there is no token for it
+    }
+    assert_eq!(provider.status().users, 1);
+}
+
 #[test]
 fn bad_tenant_and_brand_ids_are_refused() {
     let mut ids = bad_ids();

@@ -29,7 +29,8 @@ use http::{
     label = "this hook returns `{Self}`",
     note = "a hook returns a user id (`&str`, `String`, `UserId`, or an integer that is `i32` or \
             wider) or a `TokenRequest`; `None` of an `Option` of these if nobody is signed in; or \
-            a `Result` of all that, whose error implements axum's `IntoResponse`"
+            a `Result` of all that, whose error implements axum's `IntoResponse`",
+    note = "an id of another type, such as a UUID: return `id.to_string()`"
 )]
 pub trait IntoIdentity: sealed::Identity {}
 

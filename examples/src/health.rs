@@ -18,7 +18,7 @@ pub fn health(status: &Status) -> Value {
         "queued": status.queued,
         "last_success_s": seconds_since(status.last_success_at),
         // The kind and no more: its text is for the log, and anybody may read this.
-        "last_error": status.last_error.as_ref().map(|error| format!("{:?}", error.kind())),
+        "last_error": status.last_error.as_ref().map(|error| error.kind().as_str()),
         "last_error_s": seconds_since(status.last_error_at),
     })
 }

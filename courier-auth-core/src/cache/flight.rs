@@ -369,7 +369,7 @@ impl Pilot {
                     target: events::FLIGHT,
                     urgency = self.mission.urgency.name(),
                     courier.user_hash = %events::user_hash(&self.grant.user_id),
-                    error.kind = error.kind().name(),
+                    error.kind = error.kind().as_str(),
                     error.message = chain(error),
                     "no new token from Courier"
                 )

@@ -156,7 +156,7 @@ impl TokenCache {
                 target: events::REQUEST,
                 outcome = if error.is_some() { "failed" } else { "waited" },
                 courier.user_id = %grant.user_id,
-                error.kind = error.map(|error| error.kind().name()),
+                error.kind = error.map(|error| error.kind().as_str()),
                 elapsed_ms = start.map(|start| start.elapsed().as_millis() as u64),
                 "a caller had to wait or got no token"
             );

@@ -34,7 +34,7 @@ impl Tries {
             return;
         };
         let took = since.elapsed();
-        let outcome = kind.map_or("issued", ErrorKind::name);
+        let outcome = kind.map_or("issued", ErrorKind::as_str);
         metrics::tried(self.count, outcome, took);
         debug!(
             target: events::COURIER,

@@ -168,7 +168,7 @@ impl Gate {
                     warn!(
                         target: events::COURIER,
                         pause_s = pause.as_secs_f64(),
-                        error.kind = error.kind().name(),
+                        error.kind = error.kind().as_str(),
                         error.message = chain(error),
                         "Courier fails for several users and is left alone"
                     );

@@ -18,6 +18,8 @@ impl ApiKey {
             "is empty"
         } else if key.chars().any(char::is_whitespace) {
             "contains white space; was a line break copied with it?"
+        } else if key.starts_with(QUOTES) || key.ends_with(QUOTES) {
+            "has quotes around it, which are not part of it"
         } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             "contains characters that no API key has"
         } else {
@@ -45,6 +47,9 @@ pub(super) fn bearer(secret: &str) -> Option<HeaderValue> {
 pub(crate) fn check_api_key(key: &SecretString, name: &str) -> Result<(), Error> {
     ApiKey::new(key.expose_secret().to_owned(), name).map(|_key| ())
 }
+
+/// Some readers of `.env` files leave them in place.
+const QUOTES: [char; 2] = ['"', '\''];
 
 /// What the key is called where it did not come from the environment.
 pub(super) const API_KEY_NAME: &str = "the Courier API key";

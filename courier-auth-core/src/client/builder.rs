@@ -224,8 +224,10 @@ impl Settings {
 
 fn check_base_url(url: &str, name: &str, allow_http: bool) -> Result<Url, Error> {
     // The text itself is left out of the messages: it may hold credentials.
-    let parsed = Url::parse(url)
-        .map_err(|error| configuration(format!("{name} is malformed")).with_source(error))?;
+    let parsed = Url::parse(url).map_err(|error| {
+        let message = format!("{name} is malformed: it must look like https://api.courier.com");
+        configuration(message).with_source(error)
+    })?;
     let problem = if !matches!(parsed.scheme(), "https" | "http") || !parsed.has_host() {
         "must begin with https://"
     } else if !parsed.username().is_empty() || parsed.password().is_some() {

@@ -136,7 +136,7 @@ impl Reply {
             ErrorKind::InvalidInput | ErrorKind::Configuration => {
                 error!(
                     target: events::ENDPOINT,
-                    { error.kind = error.kind().name(), error.message = chain(error) },
+                    { error.kind = error.kind().as_str(), error.message = chain(error) },
                     "no token can be asked for"
                 );
                 return Self::problem(&INVALID_REQUEST);

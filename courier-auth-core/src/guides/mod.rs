@@ -9,7 +9,6 @@
 //! | Many replicas: do they need a shared cache, and how is it run? | `replicas`, with the feature `redis` |
 //! | How do I test my app? | [`testing`] |
 //! | What do I watch when it runs? | [`operating`] |
-//! | Should replicas share one cache, and how? | `replicas`, with the feature `redis` |
 //! | Something does not work. | [`troubleshooting`] |
 //! | I have the HMAC signature, or a route of my own. | [`migrating`] |
 //!

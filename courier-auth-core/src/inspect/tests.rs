@@ -234,7 +234,7 @@ fn each_code() {
         (Warning, Code::Quoted, format!("\u{201c}{good}\u{201d}")),
         (Warning, Code::BearerPrefix, format!("bearer {good}")),
         (
-            Warning,
+            Info,
             Code::JsonWrapper,
             json!({ "token": good, "expires_in": 5 }).to_string(),
         ),

@@ -48,7 +48,7 @@ pub(crate) fn served(zone: Zone, remaining: Duration, waited: bool) {
 /// A caller got none.
 pub(crate) fn failed(kind: ErrorKind) {
     count(&table::REQUESTS, [("zone", "none"), ("outcome", "failed")]);
-    count(&table::FAILURES, [("kind", kind.name())]);
+    count(&table::FAILURES, [("kind", kind.as_str())]);
 }
 
 /// A caller said that Courier had refused its token.
@@ -78,7 +78,7 @@ pub(crate) fn tried(n: u32, outcome: &'static str, took: Duration) {
 
 /// Courier may not be asked now.
 pub(crate) fn skipped(kind: ErrorKind) {
-    count(&table::SKIPPED, [("reason", kind.name())]);
+    count(&table::SKIPPED, [("reason", kind.as_str())]);
 }
 
 pub(crate) fn evicted() {

@@ -56,7 +56,7 @@ fn every_kind_of_error_is_a_label_that_the_table_knows() {
         .iter()
         .find(|metric| metric.name == "courier_auth_failures_total");
     let (_, known) = failures.expect("it is there").labels[0];
-    assert_eq!(kinds.map(ErrorKind::name).as_slice(), known);
+    assert_eq!(kinds.map(ErrorKind::as_str).as_slice(), known);
 }
 
 /// What operators import names nothing that does not exist, and forgets nothing.

@@ -52,7 +52,7 @@ async fn an_outage_shows(binary: &str) {
     assert_eq!(health["courier"], "degraded");
     assert_eq!(health["circuit_open"], true);
     assert_eq!(health["api_key_refused"], false);
-    assert_eq!(health["last_error"], "Unavailable");
+    assert_eq!(health["last_error"], "unavailable");
     assert!(health["last_error_s"].is_u64());
     example.terminate().await;
 }
@@ -73,7 +73,7 @@ async fn a_refused_api_key_shows(binary: &str) {
     assert_eq!(health["courier"], "degraded");
     assert_eq!(health["api_key_refused"], true);
     assert_eq!(health["circuit_open"], false);
-    assert_eq!(health["last_error"], "ApiKeyRefused");
+    assert_eq!(health["last_error"], "api_key_refused");
     assert!(!health.to_string().contains("canary"), "{health}");
     example.terminate().await;
 }
