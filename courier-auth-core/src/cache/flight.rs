@@ -10,19 +10,19 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout, timeout_at},
 };
-use tracing::{Instrument, Span, debug, error, field::Empty, info_span, warn};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 use super::{
     clock::Moment,
     gone,
+    log::Tries,
     peers::Held,
     shared::{Home, Shared},
     slot::{Slot, Variant},
-    tries::Tries,
     upstream::{Admission, QUEUE_WAIT, Urgency},
 };
 use crate::{
-    error::{Error, ErrorKind, chain},
+    error::{Error, ErrorKind},
     events, metrics,
     request::Grant,
     retry::{Step, with_retries},
@@ -140,8 +140,8 @@ pub(crate) struct Pilot {
     sent: Option<Moment>,
     /// To be given back in the end.
     pub(super) lock: Option<Held>,
-    since: Instant,
-    span: Span,
+    pub(super) since: Instant,
+    pub(super) span: Span,
     landed: bool,
 }
 
@@ -313,7 +313,7 @@ impl Pilot {
             .gate
             .record(verdict, &self.grant.user_id, self.key_epoch, now.mono);
         self.shared.note(verdict, now.wall);
-        self.log(&outcome);
+        self.note_failure(&outcome);
         match outcome {
             Ok(token) => self.publish(Landing::Token(token), "issued"),
             Err(error) => self.publish(Landing::Failed(error), "failed"),
@@ -337,48 +337,10 @@ impl Pilot {
         self.landed = true;
         self.slot.unpin();
         drop(self.flight.release());
-        let took = self.since.elapsed();
-        self.span.record("outcome", outcome);
-        macro_rules! say {
-            ($what:literal) => {
-                debug!(
-                    target: events::FLIGHT,
-                    outcome,
-                    courier.user_id = %self.grant.user_id,
-                    elapsed_ms = took.as_millis() as u64,
-                    $what
-                )
-            };
-        }
-        match outcome {
-            "issued" | "failed" => say!("asked Courier for a token"),
-            _ => say!("did not ask Courier for a token"),
-        }
-        metrics::flown(self.mission.urgency.name(), outcome, took);
+        self.note_landing(outcome);
         self.shared.show_gauges();
         // Nobody may be waiting any more.
         self.publisher.send_replace(Some(landing));
-    }
-
-    fn log(&self, outcome: &Result<Token, Error>) {
-        let Err(error) = outcome else { return };
-        // An event's level is a constant.
-        macro_rules! say {
-            ($level:ident) => {
-                $level!(
-                    target: events::FLIGHT,
-                    urgency = self.mission.urgency.name(),
-                    courier.user_hash = %events::user_hash(&self.grant.user_id),
-                    error.kind = error.kind().as_str(),
-                    error.message = chain(error),
-                    "no new token from Courier"
-                )
-            };
-        }
-        match error.is_transient() {
-            true => say!(warn),
-            false => say!(error),
-        }
     }
 }
 

@@ -8,6 +8,7 @@
 pub(crate) mod breaker;
 pub(crate) mod clock;
 mod flight;
+mod log;
 mod look;
 pub(crate) mod peers;
 pub(crate) mod policy;
@@ -16,7 +17,6 @@ mod slot;
 mod status;
 #[cfg(test)]
 mod tests;
-mod tries;
 pub(crate) mod upstream;
 
 use std::{sync::Arc, time::Duration};

@@ -6,9 +6,10 @@
 
 mod scrape;
 
+use allocation_counter::measure;
 use courier_auth_core::{TokenProvider, TokenRequest, emulator::Emulator};
 use courier_auth_examples::metrics;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 
 use self::scrape::Scrape;
 
@@ -43,6 +44,7 @@ async fn series_do_not_grow_with_users() {
     issue(&provider, 3..100).await;
     issue(&provider, 0..10).await;
     let few = scraped();
+    a_fresh_token_is_counted_at_once(&provider);
     issue(&provider, 100..USERS).await;
     issue(&provider, 0..USERS).await;
     let many = scraped();
@@ -55,7 +57,7 @@ async fn series_do_not_grow_with_users() {
     assert_eq!(many.value(WAITED), new);
     assert_eq!(
         many.value(r#"requests_total{zone="fresh",outcome="cached"}"#),
-        (10 + USERS) as f64
+        (10 + 1 + USERS) as f64
     );
     assert_eq!(
         many.value(r#"flights_total{urgency="foreground",outcome="issued"}"#),
@@ -94,6 +96,16 @@ async fn series_do_not_grow_with_users() {
     assert_eq!(scraped().value("users"), (USERS + 5) as f64);
     drop(provider);
     assert_eq!(scraped().value("users"), 5.0);
+}
+
+fn a_fresh_token_is_counted_at_once(provider: &TokenProvider) {
+    let request = TokenRequest::for_user("user-0");
+    let allocated = measure(|| {
+        let token = provider.token(&request).now_or_never();
+        assert!(token.is_some_and(|token| token.is_ok()));
+    });
+    // The exporter makes a handle; nothing of ours allocates.
+    assert!(allocated.count_total <= 1, "{}", allocated.count_total);
 }
 
 async fn issue(provider: &TokenProvider, users: std::ops::Range<usize>) {

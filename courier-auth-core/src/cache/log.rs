@@ -1,0 +1,97 @@
+//! What a flight tells operators: events and metrics.
+
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
+
+use super::flight::Pilot;
+use crate::{
+    error::{Error, ErrorKind, chain},
+    events, metrics,
+    token::Token,
+};
+
+impl Pilot {
+    pub(super) fn note_landing(&self, outcome: &'static str) {
+        let took = self.since.elapsed();
+        self.span.record("outcome", outcome);
+        macro_rules! say {
+            ($what:literal) => {
+                debug!(
+                    target: events::FLIGHT,
+                    outcome,
+                    courier.user_id = %self.grant.user_id,
+                    elapsed_ms = took.as_millis() as u64,
+                    $what
+                )
+            };
+        }
+        match outcome {
+            "issued" | "failed" => say!("asked Courier for a token"),
+            _ => say!("did not ask Courier for a token"),
+        }
+        metrics::flown(self.mission.urgency.name(), outcome, took);
+    }
+
+    pub(super) fn note_failure(&self, outcome: &Result<Token, Error>) {
+        let Err(error) = outcome else { return };
+        // An event's level is a constant.
+        macro_rules! say {
+            ($level:ident) => {
+                $level!(
+                    target: events::FLIGHT,
+                    urgency = self.mission.urgency.name(),
+                    courier.user_hash = %events::user_hash(&self.grant.user_id),
+                    error.kind = error.kind().as_str(),
+                    error.message = chain(error),
+                    "no new token from Courier"
+                )
+            };
+        }
+        match error.is_transient() {
+            true => say!(warn),
+            false => say!(error),
+        }
+    }
+}
+
+/// The requests that one flight sends to Courier, for logs and metrics.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    count: u32,
+    since: Option<Instant>,
+}
+
+impl Tries {
+    pub(super) fn begin(&mut self) {
+        self.count += 1;
+        self.since = Some(Instant::now());
+    }
+
+    pub(super) fn end(&mut self, outcome: Result<(), &Error>) {
+        let kind = outcome.err().map(Error::kind);
+        self.note(kind, outcome.err());
+    }
+
+    /// The flight's time was up. Its last request may have been under way.
+    pub(super) fn cut_off(&mut self) {
+        self.note(Some(ErrorKind::Timeout), None);
+    }
+
+    fn note(&mut self, kind: Option<ErrorKind>, error: Option<&Error>) {
+        let Some(since) = self.since.take() else {
+            return;
+        };
+        let took = since.elapsed();
+        let outcome = kind.map_or("issued", ErrorKind::as_str);
+        metrics::tried(self.count, outcome, took);
+        debug!(
+            target: events::COURIER,
+            r#try = self.count,
+            outcome,
+            http.status = error.and_then(Error::status),
+            error.message = error.map(|error| chain(error)),
+            elapsed_ms = took.as_millis() as u64,
+            "a request to Courier has ended"
+        );
+    }
+}
