@@ -146,13 +146,13 @@ async fn all_back(redis: String, clients: usize) {
     let mut lines = BufReader::new(stream).lines();
     let (mut readers, mut writers) = <(HashSet<String>, HashSet<String>)>::default();
     while readers.intersection(&writers).count() < clients {
-        // +1700000000.1 [0 127.0.0.1:1] "GET" "key"
+        // +1700000000.1 [0 127.0.0.1:1] "GETRANGE" "key" "0" "24576"
         let line = lines.next_line().await.unwrap().unwrap();
         let Some((client, command)) = line.split_once("] ") else {
             continue;
         };
         let client = client.rsplit(' ').next().unwrap().to_owned();
-        if command.starts_with("\"GET\"") {
+        if command.starts_with("\"GETRANGE\"") {
             readers.insert(client);
         } else if command.starts_with("\"SET\"") {
             writers.insert(client);
