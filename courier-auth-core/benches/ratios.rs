@@ -50,6 +50,7 @@ fn main() {
     }
 
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); SUBJECTS.len()];
+    let mut alone = times.clone();
     let mut pairs = times.clone();
     for round in users.chunks(ROUND).cycle().take(ROUNDS) {
         for (at, (_, look)) in SUBJECTS.iter().enumerate() {
@@ -58,7 +59,8 @@ fn main() {
     }
     for _ in 0..PAIRED_ROUNDS {
         for (at, (_, look)) in SUBJECTS.iter().enumerate().take(3) {
-            pairs[at].push(two_threads(&all, &users, *look));
+            alone[at].push(threads(1, &all, &users, *look));
+            pairs[at].push(threads(2, &all, &users, *look));
         }
     }
     let medians: Vec<f64> = times.into_iter().map(median).collect();
@@ -72,7 +74,10 @@ fn main() {
     );
     for (at, (name, _)) in SUBJECTS.iter().enumerate() {
         let two = match at {
-            0..3 => format!("{:.2} x", medians[at] / median(pairs[at].clone())),
+            0..3 => format!(
+                "{:.2} x",
+                median(alone[at].clone()) / median(pairs[at].clone())
+            ),
             _ => String::new(),
         };
         println!(
@@ -100,21 +105,22 @@ fn one_thread(all: &Subjects, users: &[usize], look: Look) -> f64 {
     nanos(start.elapsed(), users.len())
 }
 
-/// Nanoseconds per call of both together, on users of their own.
-fn two_threads(all: &Subjects, users: &[usize], look: Look) -> f64 {
+/// Nanoseconds per call of all together. Each has half of the users for its own, also if it is
+/// alone, so that as much of them is in its core's cache.
+fn threads(count: usize, all: &Subjects, users: &[usize], look: Look) -> f64 {
+    let half = users.len() / 2;
     let start = Instant::now();
-    let (these, those) = users.split_at(users.len() / 2);
     thread::scope(|scope| {
-        for half in [these, those] {
+        for part in users.chunks(half).take(count) {
             scope.spawn(move || {
                 // Long enough for the start of a thread not to count.
-                for user in half.iter().cycle().take(PASSES * half.len()) {
+                for user in part.iter().cycle().take(PASSES * part.len()) {
                     look(all, *user);
                 }
             });
         }
     });
-    nanos(start.elapsed(), PASSES * users.len())
+    nanos(start.elapsed(), PASSES * half * count)
 }
 
 fn nanos(time: Duration, calls: usize) -> f64 {
