@@ -259,13 +259,14 @@ impl Pilot {
             ));
         };
         let (sent, issued) = answer?;
-        tries.end(Ok(()));
         if let Some(date) = issued.date {
             metrics::clocks(clock.now().wall, date);
         }
-        let token = Token::accept(issued, grant, sent, clock.clone())?;
+        let token = Token::accept(issued, grant, sent, clock.clone());
+        // A token that cannot be used is a bad answer like any other.
+        tries.end(token.as_ref().map(|_token| ()));
         self.sent = Some(sent);
-        Ok(token)
+        token
     }
 
     /// Clears the slot and publishes the outcome. Returns a token that other replicas want to know

@@ -7,7 +7,10 @@
 mod scrape;
 
 use allocation_counter::measure;
-use courier_auth_core::{TokenProvider, TokenRequest, emulator::Emulator};
+use courier_auth_core::{
+    ErrorKind, TokenProvider, TokenRequest,
+    emulator::{Emulator, Fault},
+};
 use courier_auth_examples::metrics;
 use futures_util::{FutureExt, StreamExt, stream};
 
@@ -96,6 +99,13 @@ async fn series_do_not_grow_with_users() {
     assert_eq!(scraped().value("users"), (USERS + 5) as f64);
     drop(provider);
     assert_eq!(scraped().value("users"), 5.0);
+
+    // What operators are alerted by: Courier answers, with a token that is of no use.
+    courier.fail_next(1, Fault::WrongUser("mallory".into()));
+    let refused = second.token(&TokenRequest::for_user("user-7")).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::BadAnswer);
+    let bad = r#"courier_requests_total{try="1",outcome="bad_answer"}"#;
+    assert_eq!(scraped().value(bad), 1.0);
 }
 
 fn a_fresh_token_is_counted_at_once(provider: &TokenProvider) {
