@@ -160,7 +160,7 @@ def chart(rows):
 HEAD = """# Benchmarks
 
 What the token's route costs beside a handler that does nothing and beside what one would write by hand.
-Written by `benches/run`, which builds all of it and takes about half an hour.
+Written by `benches/run`, which builds all of it and takes some twenty minutes.
 
 ![CPU per request](benchmarks.svg)
 

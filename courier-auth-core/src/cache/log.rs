@@ -1,14 +1,45 @@
-//! What a flight tells operators: events and metrics.
+//! What operators are told of callers and flights: events and metrics.
 
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use super::flight::Pilot;
+use super::{TokenCache, flight::Pilot};
 use crate::{
     error::{Error, ErrorKind, chain},
     events, metrics,
+    request::Grant,
     token::Token,
 };
+
+impl TokenCache {
+    /// How it went for a caller that did not get a fresh token at once.
+    pub(super) fn note(
+        &self,
+        grant: &Grant,
+        outcome: &Result<Token, Error>,
+        start: Option<Instant>,
+    ) {
+        match outcome {
+            Ok(token) if metrics::ON => {
+                let now = self.shared.clock.now();
+                metrics::served(token.zone(now), token.remaining(now), start.is_some());
+            }
+            Ok(_) => {}
+            Err(error) => metrics::failed(error.kind()),
+        }
+        let error = outcome.as_ref().err();
+        if start.is_some() || error.is_some() {
+            debug!(
+                target: events::REQUEST,
+                outcome = if error.is_some() { "failed" } else { "waited" },
+                courier.user_id = %grant.user_id,
+                error.kind = error.map(|error| error.kind().as_str()),
+                elapsed_ms = start.map(|start| start.elapsed().as_millis() as u64),
+                "a caller had to wait or got no token"
+            );
+        }
+    }
+}
 
 impl Pilot {
     pub(super) fn note_landing(&self, outcome: &'static str) {

@@ -22,7 +22,6 @@ pub(crate) mod upstream;
 use std::{sync::Arc, time::Duration};
 
 use tokio::{runtime::Handle, time::Instant};
-use tracing::debug;
 
 pub use self::status::Status;
 use self::{
@@ -36,7 +35,7 @@ use self::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    events, metrics,
+    metrics,
     request::{Grant, UserId, Wanted},
     token::{Token, TokenId},
 };
@@ -138,29 +137,6 @@ impl TokenCache {
             return self.usable(grant).ok_or(error);
         }
         self.usable(grant).ok_or_else(gone)
-    }
-
-    /// How it went for a caller that did not get a fresh token at once.
-    fn note(&self, grant: &Grant, outcome: &Result<Token, Error>, start: Option<Instant>) {
-        match outcome {
-            Ok(token) if metrics::ON => {
-                let now = self.shared.clock.now();
-                metrics::served(token.zone(now), token.remaining(now), start.is_some());
-            }
-            Ok(_) => {}
-            Err(error) => metrics::failed(error.kind()),
-        }
-        let error = outcome.as_ref().err();
-        if start.is_some() || error.is_some() {
-            debug!(
-                target: events::REQUEST,
-                outcome = if error.is_some() { "failed" } else { "waited" },
-                courier.user_id = %grant.user_id,
-                error.kind = error.map(|error| error.kind().as_str()),
-                elapsed_ms = start.map(|start| start.elapsed().as_millis() as u64),
-                "a caller had to wait or got no token"
-            );
-        }
     }
 
     /// Forgets a user. A flight that is on its way lands in the forgotten slot.

@@ -13,18 +13,11 @@ pub(super) fn unwrap(text: &str, findings: &mut Vec<Finding>) -> String {
     let mut token = text.to_owned();
     // Each round takes off one layer: quotes around `Bearer` around quotes, say.
     for _ in 0..MAX_LAYERS {
-        let Some((inner, code, message)) = layer(&token) else {
+        let Some((inner, finding)) = layer(&token) else {
             break;
         };
-        let known = findings.iter().any(|finding| finding.code == code);
-        if !known {
-            // `curl … | courier-token inspect` is how the route's answer is looked at.
-            let severity = if code == Code::JsonWrapper {
-                Info
-            } else {
-                Warning
-            };
-            findings.push(Finding::new(severity, code, message));
+        if !findings.iter().any(|known| known.code == finding.code) {
+            findings.push(finding);
         }
         token = inner;
     }
@@ -80,23 +73,28 @@ pub(super) fn too_long() -> Finding {
     )
 }
 
-fn layer(text: &str) -> Option<(String, Code, &'static str)> {
+fn layer(text: &str) -> Option<(String, Finding)> {
+    let warning = |code, message| Finding::new(Warning, code, message);
     let trimmed = text.trim_matches(is_space);
     if trimmed.len() < text.len() {
         return Some((
             trimmed.to_owned(),
-            Code::SurroundingWhiteSpace,
-            "There is white space or a line break around the token: take it off before you pass it \
-             on, since `signIn` takes the token as it is.",
+            warning(
+                Code::SurroundingWhiteSpace,
+                "There is white space or a line break around the token: take it off before you \
+                 pass it on, since `signIn` takes the token as it is.",
+            ),
         ));
     }
     if let Some(token) = json_wrapper(text) {
-        return Some((
-            token,
+        // No warning: `curl … | courier-token inspect` is how the route's answer is looked at.
+        let note = Finding::new(
+            Info,
             Code::JsonWrapper,
-            "This is a whole JSON answer. The token, which is what `signIn` takes, is in its field `token`; \
-             what follows is about that.",
-        ));
+            "This is a whole JSON answer. The token, which is what `signIn` takes, is in its field \
+             `token`; what follows is about that.",
+        );
+        return Some((token, note));
     }
     let quoted = QUOTES.iter().find_map(|&(open, close)| {
         let inner = text.strip_prefix(open)?.strip_suffix(close)?;
@@ -105,8 +103,10 @@ fn layer(text: &str) -> Option<(String, Code, &'static str)> {
     if let Some(inner) = quoted {
         return Some((
             inner,
-            Code::Quoted,
-            "There are quotes around the token, which are not part of it.",
+            warning(
+                Code::Quoted,
+                "There are quotes around the token, which are not part of it.",
+            ),
         ));
     }
     let header = strip_prefix_ignoring_case(text, "authorization:").unwrap_or(text);
@@ -117,9 +117,11 @@ fn layer(text: &str) -> Option<(String, Code, &'static str)> {
     token.map(|token| {
         (
             token.to_owned(),
-            Code::BearerPrefix,
-            "`Bearer` belongs into the header and not into the token: the SDKs write it themselves, \
-             and with it in the token Courier answers 401.",
+            warning(
+                Code::BearerPrefix,
+                "`Bearer` belongs into the header and not into the token: the SDKs write it \
+                 themselves, and with it in the token Courier answers 401.",
+            ),
         )
     })
 }

@@ -25,6 +25,15 @@ async fn garbage_is_a_miss(kind: Kind) {
     for garbage in ["\u{1}", "hello", r#"{"token":"eyJ"}"#, &long] {
         world.is_a_miss(garbage.as_bytes()).await;
     }
+    // Redis does not tell an empty value from none: a miss too, but nothing to be counted.
+    world.put(b"").await;
+    let before = world.courier.issued();
+    let replica = world.replica();
+    token(&world.courier, &replica, USER).await;
+    assert_eq!(world.courier.issued(), before + 1);
+    let counts = counts(&replica);
+    assert_eq!((counts.poisoned, counts.errors), (0, 0), "{counts:?}");
+    world.is_healed(b"").await;
 }
 
 /// A few of those would fill the memory of every replica.
