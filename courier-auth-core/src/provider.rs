@@ -10,7 +10,7 @@ use crate::{
     client::{CourierClient, CourierClientBuilder, Region, default_grant},
     error::{Error, ErrorKind},
     metrics,
-    request::{Defaults, TokenRequest, UserId, check_lifetime},
+    request::{Defaults, TokenRequest, UserId, Wanted, check_lifetime},
     scope::{Scope, Scopes},
     token::{Token, TokenId},
 };
@@ -152,9 +152,21 @@ impl TokenProvider {
     }
 
     async fn get(&self, request: &TokenRequest, wish: Wish) -> Result<Token, Error> {
+        self.0.cache.get(self.wanted(request)?, wish).await
+    }
+
+    /// A token, and what is left of its life.
+    pub(crate) async fn get_timed(
+        &self,
+        request: &TokenRequest,
+        wish: Wish,
+    ) -> Result<(Token, Duration), Error> {
+        self.0.cache.get_timed(self.wanted(request)?, wish).await
+    }
+
+    fn wanted<'a>(&'a self, request: &'a TokenRequest) -> Result<Wanted<'a>, Error> {
         let wanted = request.wanted(&self.0.defaults);
-        let wanted = wanted.inspect_err(|error| metrics::failed(error.kind()))?;
-        self.0.cache.get(wanted, wish).await
+        wanted.inspect_err(|error| metrics::failed(error.kind()))
     }
 }
 

@@ -90,9 +90,10 @@ impl Token {
         self.0.expiry.remaining(now)
     }
 
-    /// Whether nothing has to be done about it yet.
-    pub(crate) fn is_fresh(&self, now: Moment) -> bool {
-        self.remaining(now) > self.aging()
+    /// What is left of its life, if it is what is wanted and nothing has to be done about it yet.
+    pub(crate) fn fresh_for(&self, wanted: Wanted<'_>, now: Moment) -> Option<Duration> {
+        let left = self.remaining(now);
+        (self.is_for(wanted) && left > self.aging()).then_some(left)
     }
 
     pub(crate) fn is_usable(&self, now: Moment) -> bool {
@@ -132,6 +133,11 @@ impl Token {
     pub(crate) fn unasked_scope(&self) -> Option<&str> {
         let scope = &self.0.secret.expose_secret()[usize::from(self.0.length)..];
         (!scope.is_empty()).then_some(scope)
+    }
+
+    /// Whether neither its user nor its scopes have a character that JSON escapes.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.0.plain
     }
 
     fn windows(&self) -> Windows {
@@ -201,7 +207,11 @@ impl Token {
             claims.scope.filter(|scope| *scope != grant.scope_string()),
         )?;
         let now = clock.now();
+        let unasked = &secret.expose_secret()[usize::from(length)..];
+        let texts = [grant.user_id.as_str(), grant.scopes.as_str(), unasked];
+        let plain = texts.into_iter().all(is_plain);
         Ok(Self(Arc::new(Inner {
+            plain,
             expiry: Expiry::after(sent.seen_from(now), life),
             since: Tick::of(now.mono),
             expires_at: match claims.exp {
@@ -250,6 +260,7 @@ struct Inner {
     aging_ms: u32,
     /// Of the JWT.
     length: u16,
+    plain: bool,
     id: TokenId,
     clock: Clock,
 }
@@ -276,6 +287,13 @@ fn with_scope(token: SecretString, scope: Option<String>) -> Result<(u16, Secret
         None => token,
     };
     Ok((length, both))
+}
+
+/// Whether a text is the same between the quotes of JSON.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // All bytes, instead of up to the first that is special: the compiler does many at a time.
+    !text.bytes().fold(false, |any, byte| any | special(byte))
 }
 
 fn check_shape(token: &str) -> Result<(), Error> {

@@ -68,25 +68,41 @@ impl TokenCache {
         wanted: impl Into<Wanted<'a>>,
         wish: Wish,
     ) -> Result<Token, Error> {
+        let (token, _left) = self.get_timed(wanted, wish).await?;
+        Ok(token)
+    }
+
+    /// As [`get`](Self::get), with what is left of the token's life: to look at the clocks once
+    /// more would be a good part of what a cached one costs.
+    pub(crate) async fn get_timed<'a>(
+        &self,
+        wanted: impl Into<Wanted<'a>>,
+        wish: Wish,
+    ) -> Result<(Token, Duration), Error> {
         let wanted = wanted.into();
-        if let Some(token) = self.fresh(wanted, wish) {
+        if let Some(fresh) = self.fresh(wanted, wish) {
             metrics::cached();
-            return Ok(token);
+            return Ok(fresh);
         }
         // Boxed, so that the many futures which end above are small.
-        Box::pin(self.settle(wanted.into(), wish)).await
+        let token = Box::pin(self.settle(wanted.into(), wish)).await?;
+        let left = token.expires_in();
+        Ok((token, left))
     }
 
     /// The short way for nearly all calls: a token that is fresh, for whoever has not had it
     /// refused. No lock of a slot and no allocation.
-    fn fresh(&self, wanted: Wanted<'_>, wish: Wish) -> Option<Token> {
+    fn fresh(&self, wanted: Wanted<'_>, wish: Wish) -> Option<(Token, Duration)> {
         if matches!(wish, Wish::Other(_)) {
             return None;
         }
         let seat = self.shared.seat(wanted.user_id)?;
         let now = self.shared.clock.now();
         match seat {
-            Seat::Token(token) => (token.is_for(wanted) && token.is_fresh(now)).then_some(token),
+            Seat::Token(token) => {
+                let left = token.fresh_for(wanted, now)?;
+                Some((token, left))
+            }
             Seat::Slot(slot) => slot.lock().fresh(wanted, now),
         }
     }

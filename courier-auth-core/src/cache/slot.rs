@@ -83,16 +83,17 @@ pub(crate) struct SlotState {
 }
 
 impl SlotState {
-    /// The token, if it is fresh: what every plan comes to unless the caller wants another.
-    pub(crate) fn fresh(&mut self, wanted: Wanted<'_>, now: Moment) -> Option<Token> {
+    /// The token, if it is fresh, and what is left of its life: what every plan comes to unless the
+    /// caller wants another.
+    pub(crate) fn fresh(&mut self, wanted: Wanted<'_>, now: Moment) -> Option<(Token, Duration)> {
         if self.detached {
             return None;
         }
         let at = self.variants.iter().position(|one| one.is_for(wanted))?;
-        let token = self.variants[at].token.as_ref();
-        let token = token.filter(|token| token.is_fresh(now))?.clone();
+        let token = self.variants[at].token.clone()?;
+        let left = token.fresh_for(wanted, now)?;
         self.asked_for(at);
-        Some(token)
+        Some((token, left))
     }
 
     /// The variant of a grant, made if it is new.

@@ -2,7 +2,10 @@ use std::borrow::Cow;
 
 use itoa::Buffer;
 
-use crate::{client::Region, token::Token};
+use crate::{
+    client::Region,
+    token::{Token, is_plain},
+};
 
 /// The body of the answer that hands out a token, in one allocation of its exact size.
 ///
@@ -14,48 +17,66 @@ pub(super) fn token_body(
     expires_in: u64,
     refresh_in: u64,
 ) -> String {
-    let user_id = escaped(token.user_id().as_str());
-    let id = token.id();
-    let (mut expires_in_text, mut refresh_in_text, mut expires_at_text) =
-        (Buffer::new(), Buffer::new(), Buffer::new());
-    let unasked = token.unasked_scope().map(escaped);
-    let scope = match &unasked {
-        Some(scope) => ["", scope, "", ""],
-        None => ["user_id:", &user_id, " ", &escaped(token.scopes().as_str())],
+    let text = |text| match token.is_plain() {
+        true => Cow::Borrowed(text),
+        false => escaped(text),
     };
-    let parts = [
-        // A token has no character that would have to be escaped.
-        "{\"token\":\"",
-        token.as_str(),
-        "\",\"user_id\":\"",
-        &user_id,
-        "\",\"scope\":\"",
-        scope[0],
-        scope[1],
-        scope[2],
-        scope[3],
-        "\",\"expires_in\":",
-        expires_in_text.format(expires_in),
-        ",\"refresh_in\":",
-        refresh_in_text.format(refresh_in),
-        ",\"expires_at\":",
-        expires_at_text.format(token.expires_at_s()),
-        ",\"token_id\":\"",
-        id.as_str(),
-        "\",\"region\":\"",
-        region.as_str(),
-        "\"}",
-    ];
-    parts.concat()
+    let user_id = text(token.user_id().as_str());
+    let (unasked, scopes) = match token.unasked_scope() {
+        Some(unasked) => (text(unasked), None),
+        None => (Cow::Borrowed(""), Some(text(token.scopes().as_str()))),
+    };
+    let id = token.id();
+    let id = id.as_str();
+    let region = region.as_str();
+    let (mut left, mut next, mut end) = (Buffer::new(), Buffer::new(), Buffer::new());
+    let (left, next) = (left.format(expires_in), next.format(refresh_in));
+    let end = end.format(token.expires_at_s());
+
+    let scope_bytes = scopes.as_ref().map_or(unasked.len(), |scopes| {
+        "user_id: ".len() + user_id.len() + scopes.len()
+    });
+    let texts = token.as_str().len() + user_id.len() + scope_bytes + id.len() + region.len();
+    let mut body = String::with_capacity(FRAME.len() + texts + left.len() + next.len() + end.len());
+    // A token has no character that would have to be escaped.
+    body.push_str("{\"token\":\"");
+    body.push_str(token.as_str());
+    body.push_str("\",\"user_id\":\"");
+    body.push_str(&user_id);
+    body.push_str("\",\"scope\":\"");
+    match &scopes {
+        Some(scopes) => {
+            body.push_str("user_id:");
+            body.push_str(&user_id);
+            body.push(' ');
+            body.push_str(scopes);
+        }
+        None => body.push_str(&unasked),
+    }
+    body.push_str("\",\"expires_in\":");
+    body.push_str(left);
+    body.push_str(",\"refresh_in\":");
+    body.push_str(next);
+    body.push_str(",\"expires_at\":");
+    body.push_str(end);
+    body.push_str(",\"token_id\":\"");
+    body.push_str(id);
+    body.push_str("\",\"region\":\"");
+    body.push_str(region);
+    body.push_str("\"}");
+    debug_assert_eq!(body.len(), body.capacity());
+    body
 }
 
 /// Text as it stands between the quotes of JSON.
 fn escaped(text: &str) -> Cow<'_, str> {
-    // All bytes, instead of up to the first that is special: the compiler does many at a time.
-    let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    if !text.bytes().fold(false, |any, byte| any | special(byte)) {
+    if is_plain(text) {
         return Cow::Borrowed(text);
     }
     let quoted = serde_json::Value::from(text).to_string();
     Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
 }
+
+/// What of it is the same for all tokens.
+const FRAME: &str = "{\"token\":\"\",\"user_id\":\"\",\"scope\":\"\",\"expires_in\":,\
+                     \"refresh_in\":,\"expires_at\":,\"token_id\":\"\",\"region\":\"\"}";

@@ -5,8 +5,11 @@ mod held;
 mod reply;
 mod script;
 
+use std::time::Duration;
+
 use self::held::Held;
 use crate::{
+    cache::Wish,
     error::Error,
     metrics,
     provider::TokenProvider,
@@ -117,12 +120,12 @@ impl Endpoint {
         let reply = match signed_in {
             None => Reply::signed_out(),
             Some(request) => match self.token(call, &request).await {
-                Ok(token) => {
+                Ok((token, left)) => {
                     let id = token.id();
                     let refused = call.rejected == Some(id);
                     match call.held.contains(&id) {
-                        true => Reply::not_modified(&token, refused),
-                        false => Reply::token(&token, self.provider.region(), refused),
+                        true => Reply::not_modified(&token, left, refused),
+                        false => Reply::token(&token, left, self.provider.region(), refused),
                     }
                 }
                 Err(error) => Reply::failed(&error),
@@ -138,12 +141,14 @@ impl Endpoint {
         self.finish(&Call::default(), reply)
     }
 
-    async fn token(&self, call: &Call, request: &TokenRequest) -> Result<Token, Error> {
-        match (&call.rejected, &call.held) {
-            (Some(rejected), _) => self.provider.reject(request, rejected).await,
-            (None, Held::These(ids)) => self.provider.refresh(request, &ids[0]).await,
-            (None, Held::Nothing | Held::Whatever) => self.provider.token(request).await,
-        }
+    /// The token for a call, and what is left of its life.
+    async fn token(&self, call: &Call, request: &TokenRequest) -> Result<(Token, Duration), Error> {
+        let wish = match (&call.rejected, &call.held) {
+            (Some(rejected), _) => Wish::Other(*rejected),
+            (None, Held::These(ids)) => Wish::Newer(ids[0]),
+            (None, Held::Nothing | Held::Whatever) => Wish::Any,
+        };
+        self.provider.get_timed(request, wish).await
     }
 
     fn finish(&self, call: &Call, reply: Reply) -> Reply {

@@ -92,17 +92,18 @@ impl Reply {
 
 impl Reply {
     /// `refused`: the page says that Courier refused this very token, and there is no other yet.
-    pub(super) fn token(token: &Token, region: Region, refused: bool) -> Self {
-        let left = token.expires_in();
+    ///
+    /// `left`: of the token's life.
+    pub(super) fn token(token: &Token, left: Duration, region: Region, refused: bool) -> Self {
         let again_in = again_in(token, left, refused);
         let body = token_body(token, region, left.as_secs(), again_in);
         Self::text(200, "application/json", body).with_etag(&token.id())
     }
 
-    pub(super) fn not_modified(token: &Token, refused: bool) -> Self {
+    pub(super) fn not_modified(token: &Token, left: Duration, refused: bool) -> Self {
         Self::empty(304)
             .with_etag(&token.id())
-            .with_retry_after(again_in(token, token.expires_in(), refused))
+            .with_retry_after(again_in(token, left, refused))
     }
 
     pub(super) fn signed_out() -> Self {
@@ -241,7 +242,7 @@ struct Quoted([u8; 24]);
 impl Quoted {
     fn new(id: &TokenId) -> Self {
         let mut text = [b'"'; 24];
-        text[1..23].copy_from_slice(id.as_str().as_bytes());
+        text[1..23].copy_from_slice(id.as_bytes());
         Self(text)
     }
 

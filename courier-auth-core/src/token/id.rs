@@ -38,6 +38,12 @@ impl TokenId {
     }
 }
 
+impl TokenId {
+    pub(crate) fn as_bytes(&self) -> &[u8; 22] {
+        &self.0
+    }
+}
+
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
