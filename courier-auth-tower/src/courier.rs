@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use axum_core::response::Response;
-use courier_auth_core::{Endpoint, TokenProvider};
+use courier_auth_core::{Call, Endpoint, Reply, TokenProvider};
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{Request, request::Parts};
 use http_body::Body;
 
@@ -9,7 +10,7 @@ use crate::{
     drain::drain,
     error::CourierTokenRejection,
     extract::CourierToken,
-    identity::Hook,
+    identity::{Hook, Identified},
     reply::{TokenHeaders, response},
 };
 
@@ -40,29 +41,39 @@ impl Courier {
     }
 
     /// Answers a request to the token's path, or the script's.
-    pub(crate) async fn answer(
+    pub(crate) fn answer(
         self: Arc<Self>,
         path: Path,
-        request: Request<impl Body>,
-    ) -> Response {
-        let (mut parts, body) = request.into_parts();
-        let response = match path {
-            Path::Token => self.token_for(&mut parts).await,
-            Path::Script => response(Endpoint::script(parts.method.as_str(), headers(&parts))),
+        request: Request<impl Body + Send + 'static>,
+    ) -> BoxFuture<'static, Response> {
+        let (parts, body) = request.into_parts();
+        let answer = match path {
+            Path::Token => self.hook.answer(Arc::clone(&self), parts),
+            Path::Script => {
+                let reply = Endpoint::script(parts.method.as_str(), headers(&parts));
+                ready(response(reply)).boxed()
+            }
         };
-        drain(body).await;
-        response
+        if body.is_end_stream() {
+            return answer;
+        }
+        Box::pin(async {
+            let response = answer.await;
+            drain(body).await;
+            response
+        })
     }
 
-    async fn token_for(&self, parts: &mut Parts) -> Response {
+    #[expect(clippy::result_large_err, reason = "it is sent at once")]
+    pub(crate) fn accept(&self, parts: &Parts) -> Result<Call, Reply> {
         let (method, query) = (parts.method.as_str(), parts.uri.query());
-        let call = match self.endpoint.accept(method, query, headers(parts)) {
-            Ok(call) => call,
-            Err(refusal) => return response(refusal),
-        };
-        match self.hook.identify(parts).await {
+        self.endpoint.accept(method, query, headers(parts))
+    }
+
+    pub(crate) async fn reply(&self, call: &Call, identified: Identified) -> Response {
+        match identified {
             Ok(signed_in) => {
-                let reply = self.endpoint.reply(&call, signed_in).await;
+                let reply = self.endpoint.reply(call, signed_in).await;
                 self.token_headers.response(reply)
             }
             Err(apps_answer) => apps_answer,

@@ -41,11 +41,9 @@ impl<F> ResponseFuture<F> {
         }
     }
 
-    pub(crate) fn answer(future: impl Future<Output = OwnResponse> + Send + 'static) -> Self {
+    pub(crate) fn answer(future: BoxFuture<'static, OwnResponse>) -> Self {
         Self {
-            kind: Kind::Answer {
-                future: Box::pin(future),
-            },
+            kind: Kind::Answer { future },
         }
     }
 }

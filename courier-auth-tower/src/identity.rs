@@ -12,6 +12,8 @@ use http::{
     request::Parts,
 };
 
+use crate::{courier::Courier, reply::response};
+
 /// What a hook may return to say who is signed in.
 ///
 /// | | |
@@ -102,22 +104,50 @@ impl Hook {
     }
 
     pub(crate) fn identify<'a>(&'a self, parts: &'a mut Parts) -> BoxFuture<'a, Identified> {
-        self.0.ask(parts)
+        self.0.identify(parts)
+    }
+
+    /// Asks, and answers the request with the token.
+    pub(crate) fn answer(
+        &self,
+        courier: Arc<Courier>,
+        parts: Parts,
+    ) -> BoxFuture<'static, Response> {
+        Arc::clone(&self.0).answer(courier, parts)
     }
 }
 
 /// Who is signed in, or what the app answers instead.
-type Identified = Result<Option<TokenRequest>, Response>;
+pub(crate) type Identified = Result<Option<TokenRequest>, Response>;
 
 /// A trait and not a closure, because the future borrows from both arguments.
 trait Ask: Send + Sync {
-    fn ask<'a>(&'a self, parts: &'a mut Parts) -> BoxFuture<'a, Identified>;
+    fn identify<'a>(&'a self, parts: &'a mut Parts) -> BoxFuture<'a, Identified>;
+
+    /// Here too, where the types are known, so that an answer is one box and not two.
+    fn answer(self: Arc<Self>, courier: Arc<Courier>, parts: Parts)
+    -> BoxFuture<'static, Response>;
 }
 
 struct App<S, F, X> {
     state: S,
     hook: F,
     extracts: PhantomData<fn() -> X>,
+}
+
+impl<S, F, X, Fut> App<S, F, X>
+where
+    F: Fn(X) -> Fut,
+    X: FromRequestParts<S>,
+    Fut: Future,
+    Fut::Output: IntoIdentity,
+{
+    async fn ask(&self, parts: &mut Parts) -> Identified {
+        let extracted = X::from_request_parts(parts, &self.state)
+            .await
+            .map_err(|rejection| uncached(rejection.into_response()))?;
+        sealed::Identity::identify((self.hook)(extracted).await).map_err(uncached)
+    }
 }
 
 impl<S, F, X, Fut> Ask for App<S, F, X>
@@ -128,12 +158,23 @@ where
     Fut: Future + Send + 'static,
     Fut::Output: IntoIdentity,
 {
-    fn ask<'a>(&'a self, parts: &'a mut Parts) -> BoxFuture<'a, Identified> {
-        Box::pin(async {
-            let extracted = X::from_request_parts(parts, &self.state)
-                .await
-                .map_err(|rejection| uncached(rejection.into_response()))?;
-            sealed::Identity::identify((self.hook)(extracted).await).map_err(uncached)
+    fn identify<'a>(&'a self, parts: &'a mut Parts) -> BoxFuture<'a, Identified> {
+        Box::pin(self.ask(parts))
+    }
+
+    fn answer(
+        self: Arc<Self>,
+        courier: Arc<Courier>,
+        mut parts: Parts,
+    ) -> BoxFuture<'static, Response> {
+        Box::pin(async move {
+            match courier.accept(&parts) {
+                Ok(call) => {
+                    let identified = self.ask(&mut parts).await;
+                    courier.reply(&call, identified).await
+                }
+                Err(refusal) => response(refusal),
+            }
         })
     }
 }
