@@ -1,13 +1,26 @@
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
     Router,
     extract::Request,
-    routing::{MethodRouter, any},
+    response::Response,
+    routing::{MethodRouter, any_service},
 };
 use courier_auth_core::Endpoint;
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Map},
+};
+use tower_service::Service;
 
-use crate::{courier::Path, layer::CourierAuthLayer};
+use crate::{
+    courier::{Courier, Path},
+    layer::CourierAuthLayer,
+};
 
 impl CourierAuthLayer {
     /// The endpoint as a router, to be nested where the app wants it: `/token`, and `/session.js`
@@ -57,6 +70,28 @@ impl CourierAuthLayer {
     {
         let courier = Arc::clone(self.courier());
         // Any method: the endpoint itself answers those it does not know, as it does in a layer.
-        any(move |request: Request| courier.answer(path, request))
+        any_service(Answering { courier, path })
+    }
+}
+
+/// A service and not a handler, which axum would put into one more box for each request.
+#[derive(Clone)]
+struct Answering {
+    courier: Arc<Courier>,
+    path: Path,
+}
+
+impl Service<Request> for Answering {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Map<BoxFuture<'static, Response>, fn(Response) -> Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let courier = Arc::clone(&self.courier);
+        courier.answer(self.path, request).map(Ok)
     }
 }
