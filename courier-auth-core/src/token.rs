@@ -141,10 +141,7 @@ impl Token {
     }
 
     fn windows(&self) -> Windows {
-        Windows {
-            aging: self.aging(),
-            ..Windows::new(millis(self.0.lifetime_ms), 0.0)
-        }
+        Windows::from_aging(millis(self.0.lifetime_ms), self.aging())
     }
 
     fn aging(&self) -> Duration {

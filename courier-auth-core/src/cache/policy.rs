@@ -32,8 +32,13 @@ pub(crate) struct Windows {
 impl Windows {
     pub(crate) fn new(lifetime: Duration, u: f64) -> Self {
         let jitter = 1.0 + u / 3.0;
+        Self::from_aging(lifetime, (lifetime / 4).min(MAX_AGING).mul_f64(jitter))
+    }
+
+    /// With an `A·j` that was drawn before.
+    pub(crate) fn from_aging(lifetime: Duration, aging: Duration) -> Self {
         Self {
-            aging: (lifetime / 4).min(MAX_AGING).mul_f64(jitter),
+            aging,
             expiring: (lifetime / 12).min(MAX_EXPIRING),
             grace: (lifetime / 20).min(MAX_GRACE),
         }

@@ -96,7 +96,7 @@ impl Endpoint {
         let mut call = Call {
             head: method == "HEAD",
             held: Held::Nothing,
-            rejected: query.and_then(rejected),
+            rejected: query.filter(|query| !query.is_empty()).and_then(rejected),
         };
         if !matches!(method, "GET" | "HEAD" | "POST") {
             return Err(self.finish(&call, Reply::method_not_allowed(Self::METHODS)));
