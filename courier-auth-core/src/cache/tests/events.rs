@@ -12,9 +12,7 @@ use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::Context, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-#[cfg(feature = "shared-cache")]
-use super::store::StoreMood;
-use super::{Mood, World, settle};
+use super::{Mood, World};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -112,6 +110,8 @@ async fn an_api_key_that_is_refused_and_accepted_again_is_told_once() {
 #[cfg(feature = "shared-cache")]
 #[tokio::test(start_paused = true)]
 async fn a_store_that_works_again_is_told_once() {
+    use super::{settle, store::StoreMood};
+
     listen();
     let (world, store) = World::with_store(HOUR);
     store.set_mood(StoreMood::Down);
