@@ -303,11 +303,13 @@ class Session {
     // By the Back button: whoever presses it may not be whose session this was.
     if ("persisted" in event && event.persisted) return void this.ask();
     if (globalThis.document?.hidden) return;
-    const perhapsReachable = this.unreachable && elapsed(this.asked) > 5;
-    if (this.left <= 0 || perhapsReachable) {
+    // Not before five seconds have passed: events come in crowds.
+    const soonest = this.unreachable ? 5 - elapsed(this.asked) : Infinity;
+    if (Math.min(this.left, soonest) <= 0) {
       this.ask();
     } else {
-      this.arm();
+      if (soonest < this.left) this.schedule(soonest);
+      else this.arm();
       this.link?.revive();
     }
   }

@@ -243,6 +243,20 @@ test("back on the network it is tried at once, but a Retry-After is not cut shor
   assert.equal(p.endpoint.requests.length, 6);
 });
 
+test("back on the network right after a failed try, the next does not wait for a backoff of minutes", async (t) => {
+  const p = page(t);
+  p.endpoint.next = Array(6).fill(() => Promise.reject(new TypeError()));
+  p.start();
+  while (p.endpoint.requests.length < 6) await p.advance(1);
+  await p.advance(2);
+  await p.wake(p.window, "online");
+  await p.wake(p.window, "online");
+  assert.equal(p.endpoint.requests.length, 6);
+  await p.advance(3);
+  assert.equal(p.endpoint.requests.length, 7);
+  assert.equal(p.courier.signIns.length, 1);
+});
+
 for (const deaf of [false, true]) {
   test(`a request that gets no answer is given up after 30 seconds${deaf ? ", also if fetch knows no signal" : ""}`, async (t) => {
     const p = page(t);

@@ -39,17 +39,21 @@ impl Breaker {
         let mut state = self.lock();
         let wait = match state.phase {
             Phase::Closed => return Ok(None),
-            Phase::Open { until } if now >= until => {
+            Phase::Open { until } if now < until => until - now,
+            Phase::Probing { begun, .. } if now < begun + PROBE_LIMIT => PROBE_WAIT,
+            Phase::Open { until: since } | Phase::Probing { since, .. } => {
                 state.probes += 1;
                 let id = state.probes;
-                state.phase = Phase::Probing { id, since: until };
+                state.phase = Phase::Probing {
+                    id,
+                    since,
+                    begun: now,
+                };
                 return Ok(Some(Probe {
                     breaker: Arc::clone(self),
                     id,
                 }));
             }
-            Phase::Open { until } => until - now,
-            Phase::Probing { .. } => PROBE_WAIT,
         };
         Err(Refusal {
             after: wait,
@@ -63,7 +67,7 @@ impl Breaker {
         match self.lock().phase {
             Phase::Closed => true,
             Phase::Open { until } => now >= until,
-            Phase::Probing { .. } => false,
+            Phase::Probing { begun, .. } => now >= begun + PROBE_LIMIT,
         }
     }
 
@@ -129,7 +133,7 @@ pub(crate) struct Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         let mut state = self.breaker.lock();
-        if let Phase::Probing { id, since } = state.phase
+        if let Phase::Probing { id, since, .. } = state.phase
             && id == self.id
         {
             // No verdict: the next caller probes. The pause is over as it was, and no later than
@@ -152,15 +156,19 @@ enum Phase {
     Open {
         until: Instant,
     },
-    /// Since the end of the pause.
     Probing {
         id: u64,
+        /// The end of the pause.
         since: Instant,
+        begun: Instant,
     },
 }
 
 /// What a caller is told to wait while somebody else probes.
 const PROBE_WAIT: Duration = Duration::from_secs(1);
+/// Longer than any call with its time in the queue. A probe that is out for longer is lost: its
+/// runtime stands still.
+const PROBE_LIMIT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
@@ -228,6 +236,24 @@ mod tests {
         assert!(new.is_some());
         drop(old);
         assert!(breaker.admit(later).is_err());
+    }
+
+    /// Its runtime stands still, and whoever would take its flight over does not come.
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_never_given_back_does_not_stop_everybody_for_ever() {
+        let breaker = Breaker::new(FIRST, LONGEST);
+        let now = Instant::now();
+        breaker.open(now, down(), 0.5);
+        let begun = now + 10 * FIRST;
+        let lost = breaker.admit(begun).unwrap();
+        assert!(lost.is_some());
+        let later = begun + Duration::from_secs(30);
+        assert!(breaker.admit(later - Duration::from_millis(1)).is_err());
+        let next = breaker.admit(later).unwrap();
+        assert!(next.is_some());
+        assert!(breaker.admit(later).is_err(), "one probe at a time");
+        drop(lost);
+        assert!(breaker.admit(later).is_err(), "the lost one says nothing");
     }
 
     #[tokio::test(start_paused = true)]

@@ -122,6 +122,8 @@ pub(super) enum Outcome {
     Asked(Result<Token, Error>),
     /// Another replica had a token. It is in the slot.
     Found(Token),
+    /// Somebody took the flight over before it asked, with what it was admitted with.
+    Relieved,
     /// Courier was not asked: it may not be, or another replica is at it (`yielded`).
     PutOff { error: Error, yielded: bool },
 }
@@ -217,6 +219,9 @@ impl Pilot {
         if let Some(outcome) = self.look().await {
             return outcome;
         }
+        if self.flight.admission().is_none() {
+            return Outcome::Relieved;
+        }
         Outcome::Asked(self.ask().await)
     }
 
@@ -279,6 +284,11 @@ impl Pilot {
                 self.relieve(|_variant| {});
                 self.publish(Landing::Token(token), "found");
                 self.shared.tidy(&self.grant.user_id, &self.slot);
+                return None;
+            }
+            // Whoever still waits for it joins its successor.
+            Outcome::Relieved => {
+                self.publish(Landing::Abandoned, "abandoned");
                 return None;
             }
             Outcome::PutOff { error, yielded } => {

@@ -4,6 +4,7 @@
 
 mod cancellation;
 mod drill;
+mod events;
 mod gate;
 mod property;
 mod regressions;

@@ -150,6 +150,21 @@ fn a_runtime_that_was_gone_before_the_first_call() {
     assert_eq!(cache.status().calls_in_flight, 0);
 }
 
+/// It has nothing left to call with: its permit went to who took its flight over, and with many
+/// such flights Courier would be called by more than sixteen at once.
+#[test]
+fn a_flight_that_was_taken_over_does_not_call_when_its_runtime_wakes_up() {
+    let frozen = runtime();
+    let (cache, courier) = cache(Some(frozen.handle().clone()));
+    ask(&cache).unwrap();
+    assert_eq!(courier.calls(), 1);
+    frozen.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
+    assert_eq!(courier.calls(), 1);
+    let status = cache.status();
+    assert_eq!(status.calls_in_flight, 0);
+    assert!(status.last_error.is_none(), "nothing went wrong");
+}
+
 /// The provider has a runtime, the caller has none: a thread pool, or another executor.
 #[test]
 fn a_caller_without_a_runtime_gets_its_token() {
