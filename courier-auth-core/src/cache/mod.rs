@@ -214,10 +214,10 @@ impl TokenCache {
         let now = self.shared.clock.now();
         let demand = demand(state, grant, wish, takeover.is_some(), now);
         let variant = state.variant(grant, now);
-        if let Some(takeover) = takeover
-            && variant.relieve(&takeover.of)
-        {
-            // What it was admitted with would stay with a task that nobody polls.
+        if let Some(takeover) = takeover {
+            variant.relieve(&takeover.of);
+            // What it was admitted with would stay with a task that nobody polls; also if its user
+            // was forgotten meanwhile, and this is another slot.
             drop(takeover.of.release());
         }
         let zone = variant.zone(now);

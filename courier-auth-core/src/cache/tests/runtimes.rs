@@ -165,6 +165,24 @@ fn a_flight_that_was_taken_over_does_not_call_when_its_runtime_wakes_up() {
     assert!(status.last_error.is_none(), "nothing went wrong");
 }
 
+/// Whoever waits takes over in a slot that knows nothing of the old flight.
+#[test]
+fn a_stranded_flight_of_a_user_who_was_invalidated_gives_its_permit_back() {
+    let frozen = runtime();
+    let (cache, courier) = cache(Some(frozen.handle().clone()));
+    let caller = {
+        let cache = cache.clone();
+        thread::spawn(move || ask(&cache))
+    };
+    while cache.status().calls_in_flight == 0 {
+        thread::yield_now();
+    }
+    cache.invalidate("alice");
+    caller.join().unwrap().unwrap();
+    assert_eq!(courier.calls(), 1);
+    assert_eq!(cache.status().calls_in_flight, 0);
+}
+
 /// The provider has a runtime, the caller has none: a thread pool, or another executor.
 #[test]
 fn a_caller_without_a_runtime_gets_its_token() {
