@@ -18,15 +18,17 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use self::subjects::{Subjects, shuffled};
+use self::subjects::{Asked, Subjects, shuffled};
 
-type Look = fn(&Subjects, usize);
+type Look = fn(&Subjects, &Asked);
 
 const SUBJECTS: [(&str, Look); 6] = [
-    ("token", |all, user| drop(black_box(all.token(user)))),
-    ("quick_cache", |all, user| drop(black_box(all.quick(user)))),
-    ("moka", |all, user| drop(black_box(all.moka(user)))),
-    ("reply", |all, user| drop(black_box(all.reply(user)))),
+    ("token", |all, asked| drop(black_box(all.token(asked)))),
+    ("quick_cache", |all, asked| {
+        drop(black_box(all.quick(asked)))
+    }),
+    ("moka", |all, asked| drop(black_box(all.moka(asked)))),
+    ("reply", |all, asked| drop(black_box(all.reply(asked)))),
     ("instant", |_, _| {
         black_box(Instant::now());
     }),
@@ -91,31 +93,38 @@ fn main() {
 
 #[inline(never)]
 fn measured_calls(all: &Subjects, users: &[usize], look: Look, calls: usize) {
-    for user in users.iter().cycle().take(calls) {
-        look(all, *user);
+    let all_asked = asked(all, users);
+    for asked in all_asked.iter().cycle().take(calls) {
+        look(all, asked);
     }
 }
 
 /// Nanoseconds per call.
 fn one_thread(all: &Subjects, users: &[usize], look: Look) -> f64 {
+    let all_asked = asked(all, users);
     let start = Instant::now();
-    for user in users {
-        look(all, *user);
+    for asked in &all_asked {
+        look(all, asked);
     }
     nanos(start.elapsed(), users.len())
+}
+
+fn asked(all: &Subjects, users: &[usize]) -> Vec<Asked> {
+    users.iter().map(|user| all.asked(*user)).collect()
 }
 
 /// Nanoseconds per call of all together. Each has half of the users for its own, also if it is
 /// alone, so that as much of them is in its core's cache.
 fn threads(count: usize, all: &Subjects, users: &[usize], look: Look) -> f64 {
     let half = users.len() / 2;
+    let all_asked = asked(all, users);
     let start = Instant::now();
     thread::scope(|scope| {
-        for part in users.chunks(half).take(count) {
+        for part in all_asked.chunks(half).take(count) {
             scope.spawn(move || {
                 // Long enough for the start of a thread not to count.
-                for user in part.iter().cycle().take(PASSES * part.len()) {
-                    look(all, *user);
+                for asked in part.iter().cycle().take(PASSES * part.len()) {
+                    look(all, asked);
                 }
             });
         }

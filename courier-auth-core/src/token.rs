@@ -240,21 +240,23 @@ impl fmt::Debug for Token {
     }
 }
 
-/// There is one for each cached user, so it is small: a test counts its bytes.
+/// There is one for each cached user, so it is small: a test counts its bytes. In this order,
+/// because what a look reads should lie in one line of the processor's cache.
+#[repr(C)]
 struct Inner {
+    scopes: Scopes,
+    expiry: Expiry,
+    asked_s: u32,
+    /// Its share of jitter included.
+    aging_ms: u32,
     /// The JWT; behind it what Courier wrote as its scope, if that is not what was asked for.
     secret: SecretString,
     user_id: UserId,
-    scopes: Scopes,
-    expiry: Expiry,
     since: Tick,
     /// Seconds since the epoch.
     expires_at: u64,
-    asked_s: u32,
     /// Up to 49 days. No window of a token is wider than that of a token of four hours.
     lifetime_ms: u32,
-    /// Its share of jitter included.
-    aging_ms: u32,
     /// Of the JWT.
     length: u16,
     plain: bool,

@@ -15,7 +15,6 @@ pub(crate) const USERS: usize = 10_000;
 pub(crate) struct Subjects {
     pub(crate) endpoint: Endpoint,
     pub(crate) call: Call,
-    pub(crate) requests: Vec<TokenRequest>,
     pub(crate) names: Vec<String>,
     pub(crate) moka: moka::future::Cache<String, std::sync::Arc<str>>,
     pub(crate) quick: quick_cache::sync::Cache<String, std::sync::Arc<str>>,
@@ -59,7 +58,6 @@ impl Subjects {
         Self {
             call: endpoint.accept("GET", None, []).expect("an accepted call"),
             endpoint,
-            requests,
             names,
             moka,
             quick,
@@ -68,23 +66,37 @@ impl Subjects {
         }
     }
 
-    pub(crate) fn token(&self, user: usize) -> Token {
-        now(self.endpoint.provider().token(&self.requests[user])).expect("a token")
+    /// What somebody asks with about a user.
+    pub(crate) fn asked(&self, user: usize) -> Asked {
+        let name = self.names[user].clone();
+        Asked {
+            request: TokenRequest::for_user(&name),
+            name,
+        }
     }
 
-    pub(crate) fn reply(&self, user: usize) -> Reply {
-        now(self
-            .endpoint
-            .reply(&self.call, Some(self.requests[user].clone())))
+    pub(crate) fn token(&self, asked: &Asked) -> Token {
+        now(self.endpoint.provider().token(&asked.request)).expect("a token")
     }
 
-    pub(crate) fn moka(&self, user: usize) -> Option<std::sync::Arc<str>> {
-        now(self.moka.get(&*self.names[user]))
+    pub(crate) fn reply(&self, asked: &Asked) -> Reply {
+        now(self.endpoint.reply(&self.call, Some(asked.request.clone())))
     }
 
-    pub(crate) fn quick(&self, user: usize) -> Option<std::sync::Arc<str>> {
-        self.quick.get(&*self.names[user])
+    pub(crate) fn moka(&self, asked: &Asked) -> Option<std::sync::Arc<str>> {
+        now(self.moka.get(&*asked.name))
     }
+
+    pub(crate) fn quick(&self, asked: &Asked) -> Option<std::sync::Arc<str>> {
+        self.quick.get(&*asked.name)
+    }
+}
+
+/// Made just before it is used, as by a handler that has just learnt who is signed in: what a look
+/// finds far away in memory is what is cached, and not what it asks with.
+pub(crate) struct Asked {
+    pub(crate) name: String,
+    pub(crate) request: TokenRequest,
 }
 
 /// All users once, in an order that no cache can foresee.
