@@ -14,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use reqwest::{RequestBuilder, Url, header::AUTHORIZATION};
-use serde_json::json;
+use serde::Serialize;
 
 use self::{
     answer::{Answer, Asked, transport_error},
@@ -115,11 +115,16 @@ impl fmt::Debug for CourierClient {
 #[async_trait]
 impl Upstream for CourierClient {
     async fn issue(&self, grant: &Grant) -> Result<Issued, Error> {
-        let body = json!({
-            "scope": grant.scope_string(),
+        #[derive(Serialize)]
+        struct Body {
+            scope: String,
+            expires_in: String,
+        }
+        let body = Body {
+            scope: grant.scope_string(),
             // With a unit: Courier reads a bare number in a string as milliseconds.
-            "expires_in": format!("{} seconds", grant.lifetime.as_secs()),
-        });
+            expires_in: format!("{} seconds", grant.lifetime.as_secs()),
+        };
         let url = self.settings.url(&["auth", "issue-token"]);
         let key = self.key();
         let request = self.http.post(url.clone()).json(&body);
