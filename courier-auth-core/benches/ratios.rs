@@ -25,7 +25,7 @@ type Look = fn(&Subjects, &Asked);
 const SUBJECTS: [(&str, Look); 6] = [
     ("token", |all, asked| drop(black_box(all.token(asked)))),
     ("quick_cache", |all, asked| {
-        drop(black_box(all.quick(asked)))
+        drop(black_box(all.quick(asked)));
     }),
     ("moka", |all, asked| drop(black_box(all.moka(asked)))),
     ("reply", |all, asked| drop(black_box(all.reply(asked)))),

@@ -144,6 +144,7 @@ impl CourierClientBuilder {
             .map(|url| check_base_url(url, INBOX_URL_NAME, self.allow_http))
             .transpose()?;
         let settings = Settings {
+            token_url: address(&base_url, &["auth", "issue-token"]),
             base_url,
             inbox_url,
             region,
@@ -174,6 +175,7 @@ impl fmt::Debug for CourierClientBuilder {
 /// How to reach Courier, checked.
 pub(super) struct Settings {
     pub(super) base_url: Url,
+    pub(super) token_url: Url,
     inbox_url: Option<Url>,
     pub(super) region: Region,
     allow_http: bool,
@@ -202,16 +204,6 @@ impl Settings {
         })
     }
 
-    /// The address of a call. What is in a segment stays in it, escaped if need be.
-    pub(super) fn url(&self, segments: &[&str]) -> Url {
-        let mut url = self.base_url.clone();
-        // One with a host always has a path.
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        url
-    }
-
     pub(super) fn inbox_url(&self) -> Result<&Url, Error> {
         self.inbox_url.as_ref().ok_or_else(|| {
             configuration(format!(
@@ -220,6 +212,16 @@ impl Settings {
             ))
         })
     }
+}
+
+/// The address of a call. What is in a segment stays in it, escaped if need be.
+pub(super) fn address(base_url: &Url, segments: &[&str]) -> Url {
+    let mut url = base_url.clone();
+    // One with a host always has a path.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
 }
 
 fn check_base_url(url: &str, name: &str, allow_http: bool) -> Result<Url, Error> {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use reqwest::{Url, header::AUTHORIZATION};
 use serde_json::{Value, json};
 
-use super::{CourierClient, answer::Asked, api_key::bearer, configuration, exchange};
+use super::{
+    CourierClient, answer::Asked, api_key::bearer, builder::address, configuration, exchange,
+};
 use crate::{
     error::{Error, ErrorKind},
     request::{TokenRequest, UserId, is_space},
@@ -74,7 +76,10 @@ impl CourierClient {
     /// cannot be reached or refuses.
     pub async fn archive_request(&self, request_id: &str) -> Result<(), Error> {
         check("request id", request_id)?;
-        let url = self.settings.url(&["requests", request_id, "archive"]);
+        let url = address(
+            &self.settings.base_url,
+            &["requests", request_id, "archive"],
+        );
         let archive = async || {
             let key = self.key();
             let request = self.http.put(url.clone());

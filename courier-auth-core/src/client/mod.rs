@@ -125,11 +125,11 @@ impl Upstream for CourierClient {
             // With a unit: Courier reads a bare number in a string as milliseconds.
             expires_in: format!("{} seconds", grant.lifetime.as_secs()),
         };
-        let url = self.settings.url(&["auth", "issue-token"]);
+        let url = &self.settings.token_url;
         let key = self.key();
         let request = self.http.post(url.clone()).json(&body);
         let request = request.header(AUTHORIZATION, key.header.clone());
-        let answer = exchange(request, &url).await?;
+        let answer = exchange(request, url).await?;
         answer
             .if_success(Asked::Token(&key, &grant.user_id))?
             .into_issued()

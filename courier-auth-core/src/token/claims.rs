@@ -1,7 +1,14 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
-use serde_json::{Map, Value};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::Value;
 
 use super::{bad_answer, since_epoch};
 use crate::{
@@ -25,30 +32,27 @@ impl Claims {
         if token.split('.').count() != 3 {
             return Ok(Self::default());
         }
-        let Ok(claims) = insecure_decode_claims::<Map<String, Value>>(token) else {
+        let Ok(claims) = insecure_decode_claims::<Payload>(token) else {
             return Ok(Self::default());
         };
-        let seconds = |name: &str| match claims.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => match value.as_f64() {
+        let seconds = |name: &str, claim: Value| match claim {
+            Value::Null => Ok(None),
+            claim => match claim.as_f64() {
                 Some(seconds) if (0.0..MAX_SECONDS).contains(&seconds) => Ok(Some(seconds)),
                 _ => Err(bad_answer(format!(
                     "Courier issued a token whose `{name}` claim is no time"
                 ))),
             },
         };
-        let scope = match claims.get("scope") {
-            Some(Value::String(scope)) => Some(scope.clone()),
-            _ => {
-                return Err(bad_answer(
-                    "Courier issued a token without a `scope` claim, which belongs to nobody",
-                ));
-            }
+        let Value::String(scope) = claims.scope else {
+            return Err(bad_answer(
+                "Courier issued a token without a `scope` claim, which belongs to nobody",
+            ));
         };
         Ok(Self {
-            scope,
-            iat: seconds("iat")?,
-            exp: seconds("exp")?,
+            scope: Some(scope),
+            iat: seconds("iat", claims.iat)?,
+            exp: seconds("exp", claims.exp)?,
         })
     }
 
@@ -90,6 +94,57 @@ impl Claims {
     }
 }
 
+/// What a JWT holds, without the claims that nobody needs. One that is not there is null.
+#[derive(Debug, Default)]
+struct Payload {
+    scope: Value,
+    iat: Value,
+    exp: Value,
+}
+
+/// By hand, because a derived one refuses a claim that comes twice, and what is refused counts as
+/// no JWT. The last one counts, as in most readers of JSON.
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PayloadVisitor)
+    }
+}
+
+struct PayloadVisitor;
+
+impl<'de> Visitor<'de> for PayloadVisitor {
+    type Value = Payload;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of claims")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut claims: A) -> Result<Payload, A::Error> {
+        let mut payload = Payload::default();
+        while let Some(name) = claims.next_key()? {
+            match name {
+                Name::Scope => payload.scope = claims.next_value()?,
+                Name::Iat => payload.iat = claims.next_value()?,
+                Name::Exp => payload.exp = claims.next_value()?,
+                Name::Other => {
+                    let _: IgnoredAny = claims.next_value()?;
+                }
+            }
+        }
+        Ok(payload)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Name {
+    Scope,
+    Iat,
+    Exp,
+    #[serde(other)]
+    Other,
+}
+
 pub(super) fn check_user(scope: &str, wanted: &UserId) -> Result<(), Error> {
     let mut users = scope
         .split(is_space)
@@ -112,3 +167,44 @@ fn span(from: f64, to: f64) -> Duration {
 const MAX_SECONDS: f64 = 1e11;
 /// `Date` has whole seconds, and Courier's servers may differ a little.
 const DATE_TOLERANCE: f64 = 60.0;
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+    use super::*;
+
+    fn read(payload: &str) -> Result<Claims, Error> {
+        let payload = URL_SAFE_NO_PAD.encode(payload);
+        Claims::read(&format!("e30.{payload}.c2ln"))
+    }
+
+    /// Were it refused as JSON, it would be no JWT, and nobody would look whose it is.
+    #[test]
+    fn of_a_claim_that_comes_twice_the_last_counts() {
+        let claims = read(
+            r#"{"scope":"user_id:bob x","exp":1,"scope":"user_id:alice x","iat":1,"exp":2.5}"#,
+        );
+        let claims = claims.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(claims.scope.as_deref(), Some("user_id:alice x"));
+        assert_eq!((claims.iat, claims.exp), (Some(1.0), Some(2.5)));
+    }
+
+    #[test]
+    fn claims_that_nobody_needs_may_be_anything() {
+        let claims = read(r#"{"a":{"scope":[{}]},"scope":"user_id:alice x","jti":1e999,"b":null}"#);
+        let claims = claims.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(claims.scope.as_deref(), Some("user_id:alice x"));
+        assert_eq!((claims.iat, claims.exp), (None, None));
+    }
+
+    #[test]
+    fn a_claim_that_is_no_time_is_refused() {
+        for exp in ["\"1\"", "true", "-1", "1e12", "[]"] {
+            let payload = format!(r#"{{"scope":"user_id:alice x","exp":{exp}}}"#);
+            assert!(read(&payload).is_err(), "{exp}");
+        }
+        assert!(read(r#"{"exp":1}"#).is_err(), "nobody's");
+        assert!(read(r#"{"scope":["user_id:alice"]}"#).is_err(), "nobody's");
+    }
+}
