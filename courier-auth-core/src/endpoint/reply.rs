@@ -45,7 +45,8 @@ impl Reply {
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let fixed = self.fixed_headers();
         let fixed = fixed.map(|(name, value)| -> (&'static str, &str) { (name, value) });
-        fixed.chain(self.own_headers())
+        let own = self.own_headers();
+        fixed.chain(own.map(|(name, value)| (name, str::from_utf8(value).unwrap_or_default())))
     }
 
     /// Those of the [`headers`](Self::headers) whose values are known when the crate is compiled,
@@ -59,11 +60,11 @@ impl Reply {
             .chain(self.common.iter().copied())
     }
 
-    /// The rest of the [`headers`](Self::headers), at most two of them.
-    pub fn own_headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let etag = self.etag.as_ref().map(|tag| ("etag", tag.as_str()));
+    /// The rest of the [`headers`](Self::headers), at most two of them, which are ASCII.
+    pub fn own_headers(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let etag = self.etag.as_ref().map(|tag| ("etag", tag.0.as_slice()));
         let retry_after = self.retry_after.as_ref();
-        let retry_after = retry_after.map(|seconds| ("retry-after", seconds.as_str()));
+        let retry_after = retry_after.map(|seconds| ("retry-after", seconds.as_bytes()));
         etag.into_iter().chain(retry_after)
     }
 
@@ -245,10 +246,6 @@ impl Quoted {
         text[1..23].copy_from_slice(id.as_bytes());
         Self(text)
     }
-
-    fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
-    }
 }
 
 #[derive(Clone)]
@@ -269,8 +266,8 @@ impl Seconds {
         }
     }
 
-    fn as_str(&self) -> &str {
-        str::from_utf8(&self.text[..usize::from(self.length)]).unwrap_or_default()
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
     }
 }
 
