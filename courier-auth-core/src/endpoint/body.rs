@@ -22,9 +22,11 @@ pub(super) fn token_body(
         false => escaped(text),
     };
     let user_id = text(token.user_id().as_str());
-    let (unasked, scopes) = match token.unasked_scope() {
-        Some(unasked) => (text(unasked), None),
-        None => (Cow::Borrowed(""), Some(text(token.scopes().as_str()))),
+    let scopes = text(token.scopes().as_str());
+    let unasked = token.unasked_scope().map(text);
+    let scope = match &unasked {
+        Some(scope) => ["", "", "", scope],
+        None => ["user_id:", &user_id, " ", &scopes],
     };
     let id = token.id();
     let id = id.as_str();
@@ -33,25 +35,19 @@ pub(super) fn token_body(
     let (left, next) = (left.format(expires_in), next.format(refresh_in));
     let end = end.format(token.expires_at_s());
 
-    let scope_bytes = scopes.as_ref().map_or(unasked.len(), |scopes| {
-        "user_id: ".len() + user_id.len() + scopes.len()
-    });
-    let texts = token.as_str().len() + user_id.len() + scope_bytes + id.len() + region.len();
-    let mut body = String::with_capacity(FRAME.len() + texts + left.len() + next.len() + end.len());
+    let texts = token.as_str().len() + user_id.len() + id.len() + region.len();
+    let scope_bytes: usize = scope.iter().map(|part| part.len()).sum();
+    let numbers = left.len() + next.len() + end.len();
+    let length = FRAME.len() + texts + scope_bytes + numbers;
+    let mut body = String::with_capacity(length);
     // A token has no character that would have to be escaped.
     body.push_str("{\"token\":\"");
     body.push_str(token.as_str());
     body.push_str("\",\"user_id\":\"");
     body.push_str(&user_id);
     body.push_str("\",\"scope\":\"");
-    match &scopes {
-        Some(scopes) => {
-            body.push_str("user_id:");
-            body.push_str(&user_id);
-            body.push(' ');
-            body.push_str(scopes);
-        }
-        None => body.push_str(&unasked),
+    for part in scope {
+        body.push_str(part);
     }
     body.push_str("\",\"expires_in\":");
     body.push_str(left);
@@ -64,7 +60,7 @@ pub(super) fn token_body(
     body.push_str("\",\"region\":\"");
     body.push_str(region);
     body.push_str("\"}");
-    debug_assert_eq!(body.len(), body.capacity());
+    debug_assert_eq!(body.len(), length);
     body
 }
 
@@ -80,3 +76,61 @@ fn escaped(text: &str) -> Cow<'_, str> {
 /// What of it is the same for all tokens.
 const FRAME: &str = "{\"token\":\"\",\"user_id\":\"\",\"scope\":\"\",\"expires_in\":,\
                      \"refresh_in\":,\"expires_at\":,\"token_id\":\"\",\"region\":\"\"}";
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::time::Duration;
+
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        cache::clock::Clock, client::default_grant, request::TokenRequest, scope::Scope,
+        token::Issued,
+    };
+
+    /// The body for a token that Courier says has this scope, read as JSON.
+    fn body(request: &TokenRequest, scope: &str) -> Value {
+        let grant = request.grant(&default_grant().unwrap()).unwrap();
+        let clock = Clock::default();
+        let claims = URL_SAFE_NO_PAD.encode(json!({ "scope": scope }).to_string());
+        let issued = Issued {
+            token: format!("e30.{claims}.c2ln").into(),
+            date: None,
+        };
+        let token = Token::accept(issued, &grant, clock.now(), clock).unwrap();
+        let text = token_body(&token, Region::Us, 3600, 3000);
+        assert_eq!(text.len(), text.capacity());
+        let body: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(body["token"], token.as_str());
+        assert_eq!(body["token_id"], token.id().as_str());
+        assert_eq!(
+            (&body["expires_in"], &body["refresh_in"]),
+            (&3600.into(), &3000.into())
+        );
+        assert_eq!(body["expires_at"], token.expires_at_s());
+        body
+    }
+
+    /// An id may have quotes: what stands behind them must not become a field of its own.
+    #[test]
+    fn it_says_what_was_asked_for_and_what_courier_wrote_whatever_characters_these_have() {
+        for odd in ["plain", r#"a","token":"b"#, r"a\", r"\u0041", "é</script>"] {
+            let asked = TokenRequest::for_user(odd).scopes([Scope::new("x").unwrap()]);
+            let found = body(&asked, &format!("user_id:{odd} x"));
+            assert_eq!(found["user_id"], odd);
+            assert_eq!(found["scope"], format!("user_id:{odd} x"));
+
+            let asked = TokenRequest::for_user("alice").scopes([Scope::new(odd).unwrap()]);
+            let scope = format!("user_id:alice {odd}");
+            assert_eq!(body(&asked, &scope)["scope"], scope);
+
+            let asked = TokenRequest::for_user("alice").lifetime(Duration::from_secs(60));
+            let written = format!("user_id:alice y {odd}");
+            assert_eq!(body(&asked, &written)["scope"], written);
+        }
+    }
+}
