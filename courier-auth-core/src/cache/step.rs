@@ -1,0 +1,212 @@
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    TokenCache, Wish,
+    clock::Moment,
+    flight::{Flight, Mission, Pilot},
+    gone,
+    policy::{self, Demand, Plan, Zone},
+    shared::Home,
+    slot::{Slot, SlotState},
+    upstream::{Urgency, overloaded},
+};
+use crate::{error::Error, metrics, request::Grant, token::Token};
+
+impl TokenCache {
+    /// Looks at the slot and decides, without waiting for anything.
+    pub(super) fn step(
+        &self,
+        grant: &Grant,
+        wish: Wish,
+        takeover: Option<&Takeover>,
+    ) -> Result<Step, Error> {
+        for _ in 0..MAX_LOOKS {
+            let slot = self.shared.slot(&grant.user_id);
+            let mut state = slot.lock();
+            if state.detached {
+                // It left the map between the look-up and the lock.
+                continue;
+            }
+            let decision = self.decide(&slot, &mut state, grant, wish, takeover);
+            drop(state);
+            let (step, pilot) = decision?;
+            if let Some(pilot) = pilot {
+                pilot.take_off();
+            }
+            return Ok(step);
+        }
+        Err(overloaded())
+    }
+
+    /// The locked half of [`step`](Self::step). A pilot that it returns takes off after the lock.
+    fn decide(
+        &self,
+        slot: &Arc<Slot>,
+        state: &mut SlotState,
+        grant: &Grant,
+        wish: Wish,
+        takeover: Option<&Takeover>,
+    ) -> Result<(Step, Option<Pilot>), Error> {
+        let now = self.shared.clock.now();
+        let demand = demand(state, grant, wish, takeover.is_some(), now);
+        let variant = state.variant(grant, now);
+        if let Some(takeover) = takeover {
+            variant.relieve(&takeover.of);
+            // What it was admitted with would stay with a task that nobody polls; also if its user
+            // was forgotten meanwhile, and this is another slot.
+            drop(takeover.of.release());
+        }
+        let zone = variant.zone(now);
+        let held = variant.usable(now).cloned();
+        let failure = match &variant.flight {
+            Some(_) => None,
+            None => variant.backing_off(zone, now.mono),
+        };
+        let plan = policy::plan(zone, demand, failure.is_some());
+        let patience = match plan {
+            Plan::Refuse => return Err(failure.unwrap_or_else(gone)),
+            Plan::Serve => return Ok((Step::serve(held)?, None)),
+            Plan::ServeAndRefresh if variant.flight.is_some() => {
+                return Ok((Step::serve(held)?, None));
+            }
+            Plan::ServeAndRefresh => None,
+            // No longer than the token in hand stays usable: who had one when it asked gets one.
+            Plan::Wait(patience) => match &held {
+                Some(held) => {
+                    Some(patience.min(held.usable_for(now))).filter(|wait| !wait.is_zero())
+                }
+                None => Some(patience),
+            },
+        };
+
+        let (flight, pilot) = match &variant.flight {
+            Some(flight) => (Arc::clone(flight), None),
+            None => {
+                let background = zone == Zone::Aging && demand != Demand::Other;
+                let looked = variant.looked_lately(now.mono);
+                let urgency = if background {
+                    Urgency::Background
+                } else {
+                    Urgency::Foreground
+                };
+                let replaces = held
+                    .as_ref()
+                    .filter(|_| demand == Demand::Other)
+                    .map(|held| held.id());
+                let mission = Mission {
+                    urgency,
+                    replaces,
+                    avoid: match wish {
+                        Wish::Other(refused) => Some(refused),
+                        Wish::Any | Wish::Newer(_) => None,
+                    },
+                };
+                let pilot = match self.pilot(slot, grant, mission, looked, takeover, now) {
+                    Ok(pilot) => pilot,
+                    Err(error) => return Ok((Step::serve(held).map_err(|_| error)?, None)),
+                };
+                let flight = pilot.flight();
+                variant.flight = Some(Arc::clone(&flight));
+                if replaces.is_some() {
+                    state.note_replacement(now.mono);
+                }
+                (flight, Some(pilot))
+            }
+        };
+        let step = match patience {
+            None => Step::serve(held)?,
+            Some(patience) => Step::Wait { flight, patience },
+        };
+        Ok((step, pilot))
+    }
+
+    /// Prepares a flight, if Courier may be asked or another replica be looked to.
+    fn pilot(
+        &self,
+        slot: &Arc<Slot>,
+        grant: &Grant,
+        mission: Mission,
+        looked: bool,
+        takeover: Option<&Takeover>,
+        now: Moment,
+    ) -> Result<Pilot, Error> {
+        let home = match takeover {
+            Some(takeover) => Arc::clone(&takeover.home),
+            None => self.shared.home()?,
+        };
+        let look = self.shared.peers.as_ref().filter(|_| !looked);
+        let look = look.filter(|peers| peers.is_reachable(now.mono));
+        let admission = match look.and_then(|_peers| self.shared.gate.admit_look()) {
+            Some(admission) => admission,
+            None => self.shared.gate.admit(mission.urgency, now.mono)?,
+        };
+        Ok(Pilot::new(
+            Arc::clone(&self.shared),
+            Arc::clone(slot),
+            grant.clone(),
+            home,
+            mission,
+            admission,
+        ))
+    }
+}
+
+/// What the look at a slot led to.
+pub(super) enum Step {
+    Serve(Token),
+    Wait {
+        flight: Arc<Flight>,
+        patience: Duration,
+    },
+}
+
+impl Step {
+    fn serve(held: Option<Token>) -> Result<Self, Error> {
+        held.map(Self::Serve).ok_or_else(gone)
+    }
+}
+
+/// A caller flies on for a flight that is stranded.
+pub(super) struct Takeover {
+    pub(super) of: Arc<Flight>,
+    pub(super) home: Arc<Home>,
+}
+
+/// What a wish comes to, given what is cached.
+fn demand(
+    state: &mut SlotState,
+    grant: &Grant,
+    wish: Wish,
+    taking_over: bool,
+    now: Moment,
+) -> Demand {
+    let (Wish::Newer(id) | Wish::Other(id)) = wish else {
+        return Demand::Any;
+    };
+    let held = state
+        .known_variant(grant)
+        .and_then(|variant| variant.usable(now));
+    let Some(age) = held
+        .filter(|held| held.id() == id)
+        .map(|held| held.age(now))
+    else {
+        // Something else is cached than what the caller has: that is what it gets.
+        return Demand::Any;
+    };
+    if matches!(wish, Wish::Newer(_)) {
+        return Demand::Newer;
+    }
+    if taking_over {
+        return Demand::Other;
+    }
+    let replace = state.may_replace(age, now.mono);
+    metrics::rejected(replace);
+    match replace {
+        true => Demand::Other,
+        false => Demand::Newer,
+    }
+}
+
+/// Slots that may leave the map between a look-up and the lock, each of which takes an eviction or
+/// an invalidation of this very user in that moment.
+const MAX_LOOKS: usize = 100;
