@@ -6,7 +6,7 @@ use actix_web::{
     dev::Payload,
     http::{
         StatusCode,
-        header::{CACHE_CONTROL, HeaderName, HeaderValue},
+        header::{CACHE_CONTROL, ETAG, HeaderName, HeaderValue, RETRY_AFTER},
     },
     rt::time::timeout,
     web::Bytes,
@@ -64,7 +64,7 @@ fn build(reply: &Reply) -> HttpResponseBuilder {
 
 fn finish(reply: Reply, mut response: HttpResponseBuilder) -> HttpResponse {
     for (name, value) in reply.own_headers() {
-        response.insert_header((HeaderName::from_static(name), value));
+        response.insert_header((known(name), value));
     }
     match reply.content_length() {
         None => response.body(body::None::new()),
@@ -77,6 +77,15 @@ fn finish(reply: Reply, mut response: HttpResponseBuilder) -> HttpResponse {
             Cow::Borrowed(body) => response.body(body),
             Cow::Owned(body) => response.body(body),
         },
+    }
+}
+
+/// The two that there are without a look at their characters.
+fn known(name: &'static str) -> HeaderName {
+    match name {
+        "etag" => ETAG,
+        "retry-after" => RETRY_AFTER,
+        other => HeaderName::from_static(other),
     }
 }
 

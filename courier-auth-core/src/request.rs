@@ -248,9 +248,11 @@ pub(crate) fn scope_string(user_id: &UserId, scopes: &Scopes) -> String {
 }
 
 pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
-    // Nearly every id, in one pass.
-    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'*';
-    if (1..=MAX_ID_BYTES).contains(&id.len()) && id.bytes().all(plain) {
+    // Nearly every id. All bytes, instead of up to the first that is odd: the compiler does many at
+    // a time.
+    let plain = |byte: u8| byte.is_ascii_graphic() & (byte != b'*');
+    let all_plain = id.bytes().fold(true, |all, byte| all & plain(byte));
+    if (1..=MAX_ID_BYTES).contains(&id.len()) && all_plain {
         return Ok(());
     }
     let problem = if id.is_empty() {

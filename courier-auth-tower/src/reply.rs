@@ -4,7 +4,7 @@ use axum_core::{body::Body, response::Response};
 use courier_auth_core::Reply;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CONTENT_LENGTH, ETAG},
+    header::{CONTENT_LENGTH, ETAG, RETRY_AFTER},
 };
 
 /// The endpoint's answer as a response.
@@ -52,7 +52,7 @@ fn append_fixed(headers: &mut HeaderMap, reply: &Reply) {
 fn finish(reply: Reply, mut headers: HeaderMap) -> Response {
     for (name, value) in reply.own_headers() {
         if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(known(name), value);
         }
     }
     // Said and not left to the server, which for HEAD sees an empty body.
@@ -64,6 +64,15 @@ fn finish(reply: Reply, mut headers: HeaderMap) -> Response {
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     *response.headers_mut() = headers;
     response
+}
+
+/// The two that there are without a look at their characters.
+fn known(name: &'static str) -> HeaderName {
+    match name {
+        "etag" => ETAG,
+        "retry-after" => RETRY_AFTER,
+        other => HeaderName::from_static(other),
+    }
 }
 
 /// These and some that the app's own layers add.

@@ -59,12 +59,14 @@ impl Windows {
     /// When the holder of a token should ask for the next one: inside the aging zone, spread so
     /// that tabs and replicas do not come together, with time left for several tries.
     pub(crate) fn refresh_in(&self, remaining: Duration, u: f64) -> Duration {
-        // By hand and to the nanosecond below: `mul_f64` takes longer than all the rest of this.
-        let ahead = self.expiring.as_secs_f64() * (1.2 + 1.2 * u);
-        let wanted = remaining.saturating_sub(Duration::from_nanos((ahead * 1e9) as u64));
-        let latest = remaining.saturating_sub(2 * self.grace);
-        let earliest = MIN_REFRESH_IN.min(remaining / 2);
-        wanted.min(latest).max(earliest)
+        // In whole milliseconds: with `Duration`s it takes three times as long.
+        let millis = |time: Duration| time.as_secs() * 1000 + u64::from(time.subsec_millis());
+        let left = millis(remaining);
+        let ahead = (millis(self.expiring) as f64 * (1.2 + 1.2 * u)) as u64;
+        let latest = left.saturating_sub(2 * millis(self.grace));
+        let earliest = millis(MIN_REFRESH_IN).min(left / 2);
+        let wanted = left.saturating_sub(ahead);
+        Duration::from_millis(wanted.min(latest).max(earliest))
     }
 }
 
