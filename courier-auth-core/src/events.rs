@@ -9,8 +9,6 @@ use std::{
     sync::LazyLock,
 };
 
-use crate::request::UserId;
-
 /// A caller that had to wait, or got no token.
 pub(crate) const REQUEST: &str = "courier_auth::request";
 /// A new token for a user.
@@ -24,9 +22,9 @@ pub(crate) const ENDPOINT: &str = "courier_auth::endpoint";
 /// A user, for logs above DEBUG: the same in all events of a process, so that they can be put
 /// together, and worthless to whoever reads them elsewhere. The key is random and never leaves the
 /// process.
-pub(crate) fn user_hash(user: &UserId) -> impl fmt::Display + use<> {
+pub(crate) fn user_hash(user: &str) -> impl fmt::Display + use<> {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    Hash(KEY.hash_one(user.as_str()))
+    Hash(KEY.hash_one(user))
 }
 
 struct Hash(u64);

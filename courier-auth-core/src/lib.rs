@@ -20,7 +20,7 @@
 //!
 //! // One per request of your app; the user is whoever your own session says it is.
 //! let token = provider.token(&TokenRequest::for_user("user-1")).await?;
-//! assert_eq!(token.user_id().as_str(), "user-1");
+//! assert_eq!(token.user_id(), "user-1");
 //! assert!(token.expires_in().as_secs() > 3500);
 //!
 //! // The second one is the same, and Courier hears nothing of it.

@@ -21,7 +21,7 @@ use crate::{
 /// # Ok::<(), courier_auth_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId(Arc<str>);
+pub struct UserId(String);
 
 impl UserId {
     /// Checks an id.
@@ -30,9 +30,7 @@ impl UserId {
     ///
     /// [`ErrorKind::InvalidInput`] when the id cannot be sent safely, see the type.
     pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
-        let id = id.as_ref();
-        check_id("user id", id)?;
-        Ok(Self(id.into()))
+        id.as_ref().try_into()
     }
 
     /// The id itself.
@@ -71,7 +69,8 @@ impl TryFrom<&str> for UserId {
     type Error = Error;
 
     fn try_from(id: &str) -> Result<Self, Error> {
-        Self::new(id)
+        check_id("user id", id)?;
+        Ok(Self(id.to_owned()))
     }
 }
 
@@ -79,7 +78,8 @@ impl TryFrom<String> for UserId {
     type Error = Error;
 
     fn try_from(id: String) -> Result<Self, Error> {
-        Self::new(id)
+        check_id("user id", &id)?;
+        Ok(Self(id))
     }
 }
 
@@ -101,7 +101,7 @@ macro_rules! integer_ids {
     ($($integer:ty),*) => {$(
         impl From<$integer> for UserId {
             fn from(id: $integer) -> Self {
-                Self(id.to_string().into())
+                Self(id.to_string())
             }
         }
     )*};
@@ -173,7 +173,7 @@ impl TokenRequest {
     /// The request with the provider's defaults filled in.
     pub(crate) fn wanted<'a>(&'a self, defaults: &'a Defaults) -> Result<Wanted<'a>, Error> {
         Ok(Wanted {
-            user_id: self.user_id()?,
+            user_id: self.user_id()?.as_str(),
             scopes: match &self.scopes {
                 Some(scopes) => scopes.as_ref().map_err(Clone::clone)?,
                 None => &defaults.scopes,
@@ -201,7 +201,8 @@ pub(crate) struct Defaults {
 /// Exactly what is asked of Courier; all of it is part of the cache key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
-    pub(crate) user_id: UserId,
+    /// A checked [`UserId`], shared by all that is kept for the user.
+    pub(crate) user_id: Arc<str>,
     pub(crate) scopes: Scopes,
     pub(crate) lifetime: Duration,
 }
@@ -210,7 +211,7 @@ pub(crate) struct Grant {
 /// threads, which would count their clones against each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) user_id: &'a UserId,
+    pub(crate) user_id: &'a str,
     pub(crate) scopes: &'a Scopes,
     pub(crate) lifetime: Duration,
 }
@@ -228,7 +229,7 @@ impl<'a> From<&'a Grant> for Wanted<'a> {
 impl From<Wanted<'_>> for Grant {
     fn from(wanted: Wanted<'_>) -> Self {
         Self {
-            user_id: wanted.user_id.clone(),
+            user_id: wanted.user_id.into(),
             scopes: wanted.scopes.clone(),
             lifetime: wanted.lifetime,
         }
@@ -243,7 +244,7 @@ impl Grant {
 }
 
 /// The scopes with the user before them, as Courier writes them.
-pub(crate) fn scope_string(user_id: &UserId, scopes: &Scopes) -> String {
+pub(crate) fn scope_string(user_id: &str, scopes: &Scopes) -> String {
     format!("user_id:{user_id} {}", scopes.as_str())
 }
 

@@ -18,7 +18,7 @@ use crate::{
         policy::{Windows, Zone},
     },
     error::{Error, ErrorKind},
-    request::{Grant, UserId, Wanted, scope_string},
+    request::{Grant, Wanted, scope_string},
     scope::Scopes,
 };
 
@@ -42,7 +42,7 @@ impl Token {
     }
 
     /// The user the token was issued for.
-    pub fn user_id(&self) -> &UserId {
+    pub fn user_id(&self) -> &str {
         &self.0.user_id
     }
 
@@ -205,7 +205,7 @@ impl Token {
         )?;
         let now = clock.now();
         let unasked = &secret.expose_secret()[usize::from(length)..];
-        let texts = [grant.user_id.as_str(), grant.scopes.as_str(), unasked];
+        let texts = [&*grant.user_id, grant.scopes.as_str(), unasked];
         let plain = texts.into_iter().all(is_plain);
         Ok(Self(Arc::new(Inner {
             plain,
@@ -251,7 +251,7 @@ struct Inner {
     aging_ms: u32,
     /// The JWT; behind it what Courier wrote as its scope, if that is not what was asked for.
     secret: SecretString,
-    user_id: UserId,
+    user_id: Arc<str>,
     since: Tick,
     /// Seconds since the epoch.
     expires_at: u64,

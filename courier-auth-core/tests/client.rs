@@ -42,7 +42,7 @@ async fn asks_for_exactly_what_the_request_says() {
     assert_eq!(call.scope.as_deref(), Some(scope));
     assert_eq!(call.expires_in.as_deref(), Some("90 seconds"));
     assert_eq!(token.scope(), scope);
-    assert_eq!(token.user_id().as_str(), "user-1");
+    assert_eq!(token.user_id(), "user-1");
     let left = token.expires_in();
     assert!(left <= Duration::from_secs(90) && left > Duration::from_secs(60));
     let claims = courier.verify(token.as_str()).unwrap();

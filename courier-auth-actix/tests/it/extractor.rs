@@ -207,11 +207,11 @@ async fn a_hook_that_extracts_a_token_itself_gets_an_error() {
 
     let emulator = emulator().await;
     let direct = CourierAuth::new(provider(&emulator), async |token: CourierToken| {
-        token.user_id().clone()
+        token.user_id().to_owned()
     });
     let indirect = CourierAuth::new(provider(&emulator), async |request: HttpRequest| {
         let token = CourierToken::extract(&request).await?;
-        Ok::<_, CourierTokenError>(token.user_id().clone())
+        Ok::<_, CourierTokenError>(token.user_id().to_owned())
     });
     for courier in [direct, indirect] {
         let app = App::new().configure(courier.routes());

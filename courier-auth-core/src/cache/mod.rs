@@ -36,7 +36,7 @@ use self::{
 use crate::{
     error::{Error, ErrorKind},
     metrics,
-    request::{Grant, UserId, Wanted},
+    request::{Grant, Wanted},
     token::{Token, TokenId},
 };
 
@@ -159,11 +159,9 @@ impl TokenCache {
     pub(crate) fn invalidate(&self, user: &str) {
         self.shared.forget(user);
         self.shared.show_gauges();
-        if let Some(peers) = &self.shared.peers
-            && let Ok(user) = UserId::new(user)
-        {
+        if let Some(peers) = &self.shared.peers {
             let home = self.shared.home().ok();
-            peers.forget(user, home.as_ref().map(|home| &home.runtime));
+            peers.forget(user.into(), home.as_ref().map(|home| &home.runtime));
         }
     }
 

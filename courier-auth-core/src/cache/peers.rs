@@ -1,4 +1,4 @@
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use tokio::{runtime::Handle, time::Instant};
@@ -7,7 +7,7 @@ use super::clock::Moment;
 #[cfg(feature = "shared-cache")]
 use crate::shared::SharedCacheStatus;
 use crate::{
-    request::{Grant, UserId},
+    request::Grant,
     token::{Token, TokenId},
 };
 
@@ -36,7 +36,7 @@ pub(crate) trait Peers: fmt::Debug + Send + Sync + 'static {
     async fn tell(&self, grant: &Grant, token: &Token, sent: Moment);
 
     /// Tells that tokens of this user that were issued before now are not to be used.
-    fn forget(&self, user: UserId, runtime: Option<&Handle>);
+    fn forget(&self, user: Arc<str>, runtime: Option<&Handle>);
 
     /// The API key is another one from now on.
     fn set_api_key(&self, api_key: String);

@@ -21,13 +21,12 @@ use super::{
 use crate::{
     error::{Error, ErrorKind},
     metrics::{self, Levels},
-    request::UserId,
     token::Token,
 };
 
 /// What the tasks of a cache share with it.
 pub(crate) struct Shared {
-    seats: Cache<UserId, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
+    seats: Cache<Arc<str>, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
     pub(super) gate: Gate,
     pub(super) upstream: Arc<dyn Upstream>,
     pub(super) peers: Option<Arc<dyn Peers>>,
@@ -107,12 +106,12 @@ impl Shared {
     }
 
     /// What is known of a user.
-    pub(super) fn seat(&self, user: &UserId) -> Option<Seat> {
+    pub(super) fn seat(&self, user: &str) -> Option<Seat> {
         self.seats.get(user)
     }
 
     /// The slot of a user, made if there is none.
-    pub(super) fn slot(&self, user: &UserId) -> Visit {
+    pub(super) fn slot(&self, user: &Arc<str>) -> Visit {
         if let Some(Seat::Slot(slot)) = self.seat(user) {
             return Visit {
                 slot,
@@ -155,7 +154,7 @@ impl Shared {
     }
 
     /// Leaves the bare token in the place of a slot that has become no more than that.
-    pub(super) fn tidy(&self, user: &UserId, slot: &Arc<Slot>) {
+    pub(super) fn tidy(&self, user: &Arc<str>, slot: &Arc<Slot>) {
         // A user who has been forgotten meanwhile is not brought back: the guard of an entry that
         // is not there is dropped.
         self.seats.entry(user, None, |_user, seat| {
@@ -283,17 +282,17 @@ impl Drop for Visit {
 #[derive(Clone, Copy, Debug)]
 struct PinFlights;
 
-impl Lifecycle<UserId, Seat> for PinFlights {
+impl Lifecycle<Arc<str>, Seat> for PinFlights {
     type RequestState = ();
 
-    fn is_pinned(&self, _user: &UserId, seat: &Seat) -> bool {
+    fn is_pinned(&self, _user: &Arc<str>, seat: &Seat) -> bool {
         match seat {
             Seat::Token(_) => false,
             Seat::Slot(slot) => slot.is_pinned(),
         }
     }
 
-    fn on_evict(&self, _state: &mut (), _user: UserId, seat: Seat) {
+    fn on_evict(&self, _state: &mut (), _user: Arc<str>, seat: Seat) {
         metrics::evicted();
         if let Seat::Slot(slot) = seat {
             slot.detach();

@@ -17,7 +17,7 @@ use super::breaker::{Breaker, Probe, Refusal};
 use crate::{
     error::{Error, ErrorKind, chain},
     events, metrics,
-    request::{Grant, UserId},
+    request::Grant,
     token::Issued,
 };
 
@@ -126,7 +126,7 @@ impl Gate {
     pub(crate) fn record(
         &self,
         outcome: Result<(), &Error>,
-        user: &UserId,
+        user: &str,
         key_epoch: u64,
         now: Instant,
     ) {
@@ -305,15 +305,15 @@ impl Drop for Ticket {
 #[derive(Debug, Default)]
 struct Streak {
     failures: u32,
-    first: Option<UserId>,
+    first: Option<Box<str>>,
     several_users: bool,
 }
 
 impl Streak {
     /// Whether that makes it an outage rather than one user's trouble.
-    fn add(&mut self, user: &UserId) -> bool {
+    fn add(&mut self, user: &str) -> bool {
         self.failures = self.failures.saturating_add(1);
-        self.several_users |= self.first.get_or_insert_with(|| user.clone()) != user;
+        self.several_users |= **self.first.get_or_insert_with(|| user.into()) != *user;
         self.failures >= FAILURES_TO_OPEN && self.several_users
     }
 }

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use super::api_key::ApiKey;
 use crate::{
     error::{Error, ErrorKind},
-    request::UserId,
     token::{Issued, Token},
 };
 
@@ -16,7 +15,7 @@ use crate::{
 /// errors.
 #[derive(Clone, Copy)]
 pub(super) enum Asked<'a> {
-    Token(&'a ApiKey, &'a UserId),
+    Token(&'a ApiKey, &'a str),
     Archive(&'a ApiKey),
     Inbox(&'a Token),
 }
@@ -33,8 +32,8 @@ impl Asked<'_> {
 
     fn user(&self) -> Option<&str> {
         match self {
-            Self::Token(_, user) => Some(user.as_str()),
-            Self::Inbox(token) => Some(token.user_id().as_str()),
+            Self::Token(_, user) => Some(user),
+            Self::Inbox(token) => Some(token.user_id()),
             Self::Archive(_) => None,
         }
     }

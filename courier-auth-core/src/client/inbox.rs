@@ -99,7 +99,7 @@ impl CourierClient {
             .post(url.clone())
             .header(AUTHORIZATION, bearer)
             .json(query);
-        let user = token.user_id().as_str();
+        let user = token.user_id();
         // No browser can send another one; the token names the user too.
         if user.is_ascii() {
             request = request.header("x-courier-user-id", user);

@@ -21,7 +21,7 @@ pub(super) fn token_body(
         true => Cow::Borrowed(text),
         false => escaped(text),
     };
-    let user_id = text(token.user_id().as_str());
+    let user_id = text(token.user_id());
     let scopes = text(token.scopes().as_str());
     let unasked = token.unasked_scope().map(text);
     let scope = match &unasked {

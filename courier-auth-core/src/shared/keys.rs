@@ -57,7 +57,7 @@ impl Keyring {
             &[
                 b"token",
                 base_url.as_bytes(),
-                grant.user_id.as_str().as_bytes(),
+                grant.user_id.as_bytes(),
                 grant.scopes.as_str().as_bytes(),
                 &grant.lifetime.as_secs().to_be_bytes(),
             ],

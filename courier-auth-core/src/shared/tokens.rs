@@ -34,7 +34,7 @@ use crate::{
         policy::Windows,
     },
     events,
-    request::{Grant, UserId},
+    request::Grant,
     token::{Token, TokenId},
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct SharedTokens {
     longest: AtomicU64,
     /// When users were invalidated here, in microseconds since the epoch: true at once, and when
     /// the store has not heard of it.
-    invalidated: Cache<UserId, u64>,
+    invalidated: Cache<Arc<str>, u64>,
     writes: Arc<Semaphore>,
 }
 
@@ -91,7 +91,7 @@ impl SharedTokens {
             Ok(value.map(|value| Sealed { ring, name, value }))
         };
         let token = ring.token_name(&self.base_url, grant);
-        let tombstone = ring.tombstone_name(&self.base_url, grant.user_id.as_str());
+        let tombstone = ring.tombstone_name(&self.base_url, &grant.user_id);
         let (token, tombstone) = try_join(read(token), read(tombstone)).await?;
         Ok([token, tombstone])
     }
@@ -250,9 +250,9 @@ impl Peers for SharedTokens {
         self.guard.write("write", WRITE_LIMIT, set).await;
     }
 
-    fn forget(&self, user: UserId, runtime: Option<&Handle>) {
+    fn forget(&self, user: Arc<str>, runtime: Option<&Handle>) {
         let at = since_epoch(self.clock.now().wall);
-        self.invalidated.insert(user.clone(), at);
+        self.invalidated.insert(Arc::clone(&user), at);
         let (Some(runtime), Some(permit)) = (runtime, self.permit()) else {
             return;
         };
@@ -263,7 +263,7 @@ impl Peers for SharedTokens {
         runtime.spawn(async move {
             // Also where replicas look that do not have the new key yet.
             let bury = async |ring: &Arc<Keyring>| {
-                let name = ring.tombstone_name(&base_url, user.as_str());
+                let name = ring.tombstone_name(&base_url, &user);
                 let value = seal(ring, &name, &to_json(&Tombstone { at })?)?;
                 store.set(&name, &value, ttl).await
             };

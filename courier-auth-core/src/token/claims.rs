@@ -11,10 +11,7 @@ use serde::{
 use serde_json::Value;
 
 use super::{bad_answer, since_epoch};
-use crate::{
-    error::Error,
-    request::{UserId, is_space},
-};
+use crate::{error::Error, request::is_space};
 
 /// The claims that matter to a cache. The signature is Courier's secret and cannot be checked; TLS
 /// says that the token comes from Courier, and Courier checks it on every use.
@@ -145,11 +142,11 @@ enum Name {
     Other,
 }
 
-pub(super) fn check_user(scope: &str, wanted: &UserId) -> Result<(), Error> {
+pub(super) fn check_user(scope: &str, wanted: &str) -> Result<(), Error> {
     let mut users = scope
         .split(is_space)
         .filter_map(|word| word.strip_prefix("user_id:"));
-    if users.next() == Some(wanted.as_str()) && users.next().is_none() {
+    if users.next() == Some(wanted) && users.next().is_none() {
         return Ok(());
     }
     Err(bad_answer(

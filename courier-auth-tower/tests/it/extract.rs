@@ -186,7 +186,7 @@ async fn any_state_and_a_second_token_in_one_request() {
 #[tokio::test]
 async fn a_hook_that_asks_for_the_token_gets_an_error_and_not_itself() {
     let courier = courier().await;
-    let hook = async |token: CourierToken| token.user_id().clone();
+    let hook = async |token: CourierToken| token.user_id().to_owned();
     let layer = CourierAuthLayer::new(provider(&courier), hook);
     let app: Router = Router::new().route("/page", on_get(page)).layer(layer);
     for path in ["/page", "/courier/token"] {

@@ -95,7 +95,7 @@ fn describe(token: &Token, region: &str) -> serde_json::Value {
     let expires_at = token.expires_at().duration_since(std::time::UNIX_EPOCH);
     json!({
         "token": token.as_str(),
-        "user_id": token.user_id().as_str(),
+        "user_id": token.user_id(),
         "scope": token.scope(),
         "expires_in": token.expires_in().as_secs(),
         "expires_at": expires_at.unwrap_or_default().as_secs(),
@@ -108,11 +108,11 @@ fn describe(token: &Token, region: &str) -> serde_json::Value {
 fn comment(token: &Token) -> Result<(), Failure> {
     let mut err = anstream::stderr();
     let report = Inspection::new()
-        .user(token.user_id().as_str())
+        .user(token.user_id())
         .purposes([])
         .of(token.as_str());
     if std::io::stderr().is_terminal() {
-        let user = screen::plain(token.user_id().as_str());
+        let user = screen::plain(token.user_id());
         let ends = httpdate::fmt_http_date(token.expires_at());
         writeln!(err, "for {BOLD}{user}{BOLD:#}, until {ends}")?;
     }

@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    request::{Defaults, Grant, TokenRequest, UserId},
+    request::{Defaults, Grant, TokenRequest},
     scope::{Scope, Scopes},
     token::{Issued, Token},
 };
@@ -129,8 +129,8 @@ struct Script {
     issued: Vec<Arc<str>>,
     births: Vec<Birth>,
     last_exp: Option<u64>,
-    running_for: HashMap<UserId, usize>,
-    forgiven: HashSet<UserId>,
+    running_for: HashMap<Arc<str>, usize>,
+    forgiven: HashSet<Arc<str>>,
     most_for_one_user: usize,
     reconnections: usize,
 }
@@ -183,8 +183,8 @@ impl Courier {
     }
 
     /// A user was invalidated: a call for them may be under way beside a new one.
-    pub(super) fn forgive(&self, user: &UserId) {
-        self.script(|script| script.forgiven.insert(user.clone()));
+    pub(super) fn forgive(&self, user: &str) {
+        self.script(|script| script.forgiven.insert(user.into()));
     }
 
     pub(super) fn birth(&self, token: &Token) -> Option<Birth> {
@@ -290,7 +290,7 @@ impl Upstream for Courier {
     }
 }
 
-struct Running(Courier, UserId);
+struct Running(Courier, Arc<str>);
 
 impl Drop for Running {
     fn drop(&mut self) {

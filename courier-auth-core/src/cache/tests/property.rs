@@ -18,7 +18,6 @@ use super::{Mood, World, settle};
 use crate::{
     cache::{Wish, clock::Moment, policy::Windows},
     error::Error,
-    request::UserId,
     token::{Token, TokenId},
 };
 
@@ -244,7 +243,7 @@ impl Run {
                 self.world.cache.invalidate(&name(*user));
                 self.last.remove(user);
                 *self.invalidated.entry(*user).or_default() += 1;
-                self.world.courier.forgive(&id(*user));
+                self.world.courier.forgive(&name(*user));
             }
             Op::NewKey => self.world.cache.set_api_key("new".into()).unwrap(),
             #[cfg(feature = "shared-cache")]
@@ -255,7 +254,7 @@ impl Run {
                 for user in 0..USERS {
                     self.last.remove(&user);
                     *self.invalidated.entry(user).or_default() += 1;
-                    self.world.courier.forgive(&id(user));
+                    self.world.courier.forgive(&name(user));
                 }
             }
             #[cfg(feature = "shared-cache")]
@@ -390,7 +389,7 @@ impl Run {
         let grace = Windows::new(self.world.lifetime, 0.0).grace;
         match outcome {
             Ok(token) => {
-                if token.user_id() != &id(user)
+                if token.user_id() != name(user)
                     || !token
                         .scope()
                         .split(' ')
@@ -469,10 +468,6 @@ fn seconds_between(from: SystemTime, to: SystemTime) -> f64 {
 
 fn name(user: u8) -> String {
     format!("user-{user}")
-}
-
-fn id(user: u8) -> UserId {
-    UserId::new(name(user)).unwrap()
 }
 
 const USERS: u8 = 3;

@@ -219,7 +219,7 @@ async fn redis_rs_1252_a_value_of_another_key_is_nobodys() {
     store.set_mood(StoreMood::Foreign);
     let second = first.replica(&store);
     for user in ["alice", "bob"] {
-        assert_eq!(second.get(user).await.unwrap().user_id().as_str(), user);
+        assert_eq!(second.get(user).await.unwrap().user_id(), user);
     }
     assert!(second.store_status().poisoned >= 2);
     assert_eq!(first.courier.calls(), 4);

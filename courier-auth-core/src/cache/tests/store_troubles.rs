@@ -28,7 +28,7 @@ fn moods() -> [StoreMood; 7] {
 async fn timed(world: &World, user: &str) -> Duration {
     let start = Instant::now();
     let token = world.get(user).await.unwrap();
-    assert_eq!(token.user_id().as_str(), user);
+    assert_eq!(token.user_id(), user);
     start.elapsed()
 }
 
@@ -215,7 +215,7 @@ async fn a_value_that_is_not_ours_is_removed_and_counted() {
         let replica = first.replica(&store);
         for user in ["alice", "bob"] {
             let token = replica.get(user).await.unwrap();
-            assert_eq!(token.user_id().as_str(), user);
+            assert_eq!(token.user_id(), user);
             assert_ne!(token.id(), alice.id());
         }
         assert_eq!(replica.store_status().poisoned, 2, "{at}");

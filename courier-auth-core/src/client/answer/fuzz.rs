@@ -14,10 +14,7 @@ use reqwest::{
 use serde_json::json;
 
 use super::{Answer, ApiKey, Asked};
-use crate::{
-    error::{Error, chain},
-    request::UserId,
-};
+use crate::error::{Error, chain};
 
 /// The input is the body of an error, and of an answer that should be a token.
 #[test]
@@ -138,8 +135,7 @@ fn is_fit_for_a_log(error: &Error) {
 
 fn error(status: u16, headers: HeaderMap, body: &[u8]) -> Error {
     let key = ApiKey::new(KEY.to_owned(), "the key").expect("a key");
-    let user = UserId::new("user-1").expect("a user id");
-    answer(status, headers, body).into_error(Asked::Token(&key, &user))
+    answer(status, headers, body).into_error(Asked::Token(&key, "user-1"))
 }
 
 /// The body is what the inbox says of a mutation.
