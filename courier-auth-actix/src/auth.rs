@@ -10,7 +10,7 @@ use std::{
 
 use actix_web::{
     Error as ActixError, FromRequest, HttpRequest, HttpResponse, Route,
-    dev::Payload,
+    dev::{Payload, ServiceRequest, ServiceResponse, fn_service},
     web::{self, ServiceConfig},
 };
 use courier_auth_core::{Endpoint, TokenProvider, TokenRequest};
@@ -204,15 +204,16 @@ impl CourierAuth {
         let courier = Rc::new(self.clone());
         // One route for all methods: which of them are answered is the contract's business, and
         // actix-web's own 405 would have neither `no-store` nor a problem.
-        web::route().to(move |request: HttpRequest, payload: web::Payload| {
+        // A service and no handler, whose extractors would be futures of their own.
+        web::route().service(fn_service(move |request: ServiceRequest| {
             let courier = Rc::clone(&courier);
             async move {
-                let mut payload = payload.into_inner();
+                let (request, mut payload) = request.into_parts();
                 let response = courier.answer(&request, &mut payload).await;
                 drain(payload).await;
-                response
+                Ok::<_, ActixError>(ServiceResponse::new(request, response))
             }
-        })
+        }))
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {

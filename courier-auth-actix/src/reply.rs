@@ -1,8 +1,8 @@
 use std::{borrow::Cow, convert::Infallible, sync::OnceLock, time::Duration};
 
 use actix_web::{
-    HttpResponse, HttpResponseBuilder,
-    body::{self, SizedStream},
+    HttpResponse,
+    body::{self, BoxBody, SizedStream},
     dev::Payload,
     http::{
         StatusCode,
@@ -15,11 +15,8 @@ use courier_auth_core::Reply;
 use futures_util::{StreamExt, stream};
 
 pub(crate) fn to_response(reply: Reply) -> HttpResponse {
-    let mut response = build(&reply);
-    for (name, value) in reply.fixed_headers() {
-        response.insert_header(typed(name, value));
-    }
-    finish(reply, response)
+    let fixed = reply.fixed_headers();
+    finish(reply, fixed.map(|(name, value)| typed(name, value)))
 }
 
 /// The headers that all tokens' answers of an endpoint have. To check their names and values anew
@@ -40,11 +37,7 @@ impl TokenHeaders {
         };
         let headers = self.0.get_or_init(|| fixed().collect());
         debug_assert!(fixed().eq(headers.iter().cloned()));
-        let mut response = build(&reply);
-        for header in headers {
-            response.insert_header(header.clone());
-        }
-        finish(reply, response)
+        finish(reply, headers.iter().cloned())
     }
 }
 
@@ -57,27 +50,33 @@ fn typed(name: &'static str, value: &'static str) -> Typed {
     )
 }
 
-fn build(reply: &Reply) -> HttpResponseBuilder {
+fn finish(reply: Reply, fixed: impl Iterator<Item = Typed>) -> HttpResponse {
     let status = StatusCode::from_u16(reply.status());
-    HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-}
-
-fn finish(reply: Reply, mut response: HttpResponseBuilder) -> HttpResponse {
+    let mut response = HttpResponse::new(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    let headers = response.headers_mut();
+    for (name, value) in fixed {
+        headers.insert(name, value);
+    }
     for (name, value) in reply.own_headers() {
-        response.insert_header((known(name), value));
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.insert(known(name), value);
+        }
     }
-    match reply.content_length() {
-        None => response.body(body::None::new()),
+    let length = reply.content_length();
+    let body = reply.into_body();
+    let body = match length {
+        None => BoxBody::new(body::None::new()),
         // HEAD: actix-web takes the length from the body and from nowhere else.
-        Some(length) if length > 0 && reply.body().is_empty() => response.body(SizedStream::new(
-            length as u64,
-            stream::empty::<Result<Bytes, Infallible>>(),
-        )),
-        Some(_) => match reply.into_body() {
-            Cow::Borrowed(body) => response.body(body),
-            Cow::Owned(body) => response.body(body),
-        },
-    }
+        Some(length) if length > 0 && body.is_empty() => {
+            let nothing = stream::empty::<Result<Bytes, Infallible>>();
+            BoxBody::new(SizedStream::new(length as u64, nothing))
+        }
+        Some(_) => BoxBody::new(match body {
+            Cow::Borrowed(body) => Bytes::from_static(body),
+            Cow::Owned(body) => Bytes::from(body),
+        }),
+    };
+    response.set_body(body)
 }
 
 /// The two that there are without a look at their characters.

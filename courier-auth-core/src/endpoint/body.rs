@@ -16,7 +16,7 @@ pub(super) fn token_body(
     region: Region,
     expires_in: u64,
     refresh_in: u64,
-) -> String {
+) -> Vec<u8> {
     let text = |text| match token.is_plain() {
         true => Cow::Borrowed(text),
         false => escaped(text),
@@ -29,7 +29,7 @@ pub(super) fn token_body(
         None => ["user_id:", &user_id, " ", &scopes],
     };
     let id = token.id();
-    let id = id.as_str();
+    let id = id.as_bytes();
     let region = region.as_str();
     let (mut left, mut next, mut end) = (Buffer::new(), Buffer::new(), Buffer::new());
     let (left, next) = (left.format(expires_in), next.format(refresh_in));
@@ -39,27 +39,27 @@ pub(super) fn token_body(
     let scope_bytes: usize = scope.iter().map(|part| part.len()).sum();
     let numbers = left.len() + next.len() + end.len();
     let length = FRAME.len() + texts + scope_bytes + numbers;
-    let mut body = String::with_capacity(length);
+    let mut body = Vec::with_capacity(length);
     // A token has no character that would have to be escaped.
-    body.push_str("{\"token\":\"");
-    body.push_str(token.as_str());
-    body.push_str("\",\"user_id\":\"");
-    body.push_str(&user_id);
-    body.push_str("\",\"scope\":\"");
+    body.extend_from_slice(b"{\"token\":\"");
+    body.extend_from_slice(token.as_str().as_bytes());
+    body.extend_from_slice(b"\",\"user_id\":\"");
+    body.extend_from_slice(user_id.as_bytes());
+    body.extend_from_slice(b"\",\"scope\":\"");
     for part in scope {
-        body.push_str(part);
+        body.extend_from_slice(part.as_bytes());
     }
-    body.push_str("\",\"expires_in\":");
-    body.push_str(left);
-    body.push_str(",\"refresh_in\":");
-    body.push_str(next);
-    body.push_str(",\"expires_at\":");
-    body.push_str(end);
-    body.push_str(",\"token_id\":\"");
-    body.push_str(id);
-    body.push_str("\",\"region\":\"");
-    body.push_str(region);
-    body.push_str("\"}");
+    body.extend_from_slice(b"\",\"expires_in\":");
+    body.extend_from_slice(left.as_bytes());
+    body.extend_from_slice(b",\"refresh_in\":");
+    body.extend_from_slice(next.as_bytes());
+    body.extend_from_slice(b",\"expires_at\":");
+    body.extend_from_slice(end.as_bytes());
+    body.extend_from_slice(b",\"token_id\":\"");
+    body.extend_from_slice(id);
+    body.extend_from_slice(b"\",\"region\":\"");
+    body.extend_from_slice(region.as_bytes());
+    body.extend_from_slice(b"\"}");
     debug_assert_eq!(body.len(), length);
     body
 }
@@ -104,7 +104,7 @@ mod tests {
         let token = Token::accept(issued, &grant, clock.now(), clock).unwrap();
         let text = token_body(&token, Region::Us, 3600, 3000);
         assert_eq!(text.len(), text.capacity());
-        let body: Value = serde_json::from_str(&text).unwrap();
+        let body: Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(body["token"], token.as_str());
         assert_eq!(body["token_id"], token.id().as_str());
         assert_eq!(

@@ -22,7 +22,8 @@ pub struct Reply {
     retry_after: Option<Seconds>,
     /// What all answers of a kind have.
     common: &'static [(&'static str, &'static str)],
-    body: Cow<'static, str>,
+    /// Text.
+    body: Cow<'static, [u8]>,
     content_length: usize,
 }
 
@@ -76,11 +77,11 @@ impl Reply {
 
     /// The body; empty for `HEAD` and 304.
     pub fn body(&self) -> &str {
-        &self.body
+        str::from_utf8(&self.body).unwrap_or_default()
     }
 
-    /// The body, without a copy.
-    pub fn into_body(self) -> Cow<'static, str> {
+    /// The body's bytes, without a copy.
+    pub fn into_body(self) -> Cow<'static, [u8]> {
         self.body
     }
 
@@ -120,7 +121,7 @@ impl Reply {
     }
 
     pub(super) fn script(script: &'static str) -> Self {
-        Self::text(200, "text/javascript; charset=utf-8", script)
+        Self::text(200, "text/javascript; charset=utf-8", script.as_bytes())
     }
 
     pub(super) fn script_not_modified() -> Self {
@@ -172,7 +173,7 @@ impl Reply {
 
     fn without_body_if(mut self, head: bool) -> Self {
         if head {
-            self.body = Cow::Borrowed("");
+            self.body = Cow::Borrowed(b"");
         }
         self
     }
@@ -182,11 +183,11 @@ impl Reply {
     }
 
     fn json(status: u16, content_type: &'static str, body: &impl Serialize) -> Self {
-        let body = serde_json::to_string(body).expect("strings and integers are JSON");
+        let body = serde_json::to_vec(body).expect("strings and integers are JSON");
         Self::text(status, content_type, body)
     }
 
-    fn text(status: u16, content_type: &'static str, body: impl Into<Cow<'static, str>>) -> Self {
+    fn text(status: u16, content_type: &'static str, body: impl Into<Cow<'static, [u8]>>) -> Self {
         let body = body.into();
         Self {
             content_type: Some(content_type),
@@ -204,7 +205,7 @@ impl Reply {
             etag: None,
             retry_after: None,
             common: &[],
-            body: Cow::Borrowed(""),
+            body: Cow::Borrowed(b""),
             content_length: 0,
         }
     }
