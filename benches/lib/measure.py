@@ -19,6 +19,7 @@ PATH = "/courier/token"
 # framework, row, what it is
 HOT = [
     ("axum", "bare", "bare handler, a constant"),
+    ("axum", "bare-user", "bare handler that takes the user"),
     ("axum", "bare-nested", "bare handler, nested router"),
     ("axum", "moka", "by hand: tokens in moka"),
     ("axum", "bodies", "by hand: finished bodies in quick_cache"),
@@ -26,6 +27,7 @@ HOT = [
     ("axum", "nest", "**`.nest(\"/courier\", courier.routes())`**"),
     ("axum", "route", "**`.route(\"/courier/token\", courier.route())`**"),
     ("actix", "bare", "bare handler, a constant"),
+    ("actix", "bare-user", "bare handler that takes the user"),
     ("actix", "moka", "by hand: tokens in moka"),
     ("actix", "bodies", "by hand: finished bodies in quick_cache"),
     ("actix", "ours", "**`.configure(courier.routes())`**"),

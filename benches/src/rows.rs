@@ -18,7 +18,9 @@ pub const PATH: &str = "/courier/token";
 pub enum Row {
     /// A handler that returns a constant of the same size.
     Bare(Constant),
-    /// The same in a nested router.
+    /// The same, and it takes the user as all other rows do.
+    BareUser(Constant),
+    /// The bare one in a nested router.
     BareNested(Constant),
     ByHand(ByHand),
     /// The layer around an axum app, the one line in an actix app.
@@ -47,6 +49,7 @@ impl Row {
         let courier = Courier::new(upstream);
         match name {
             "bare" => Ok(Self::Bare(Constant::new(&courier).await?)),
+            "bare-user" => Ok(Self::BareUser(Constant::new(&courier).await?)),
             "bare-nested" => Ok(Self::BareNested(Constant::new(&courier).await?)),
             "uncached" => Ok(Self::ByHand(ByHand::Uncached(courier))),
             "moka" => Ok(Self::ByHand(ByHand::moka(courier, room))),
@@ -62,7 +65,8 @@ impl Row {
     pub async fn fill(&self, users: Range<usize>) -> Result<()> {
         stream::iter(users.map(|n| Ok(user_id(n))))
             .try_for_each_concurrent(AT_ONCE, async |user: String| match self {
-                Self::Bare(_) | Self::BareNested(_) | Self::ByHand(ByHand::Uncached(_)) => Ok(()),
+                Self::Bare(_) | Self::BareUser(_) | Self::BareNested(_) => Ok(()),
+                Self::ByHand(ByHand::Uncached(_)) => Ok(()),
                 Self::ByHand(by_hand) => by_hand.answer(&user).await.map(drop),
                 Self::Ours(provider) | Self::Nest(provider) | Self::Route(provider) => {
                     fill_one(provider, &TokenRequest::for_user(user)).await
@@ -74,7 +78,7 @@ impl Row {
     /// How many users are cached.
     pub fn held(&self) -> usize {
         match self {
-            Self::Bare(_) | Self::BareNested(_) => 0,
+            Self::Bare(_) | Self::BareUser(_) | Self::BareNested(_) => 0,
             Self::ByHand(by_hand) => by_hand.held(),
             Self::Ours(provider) | Self::Nest(provider) | Self::Route(provider) => {
                 provider.status().users
