@@ -13,15 +13,16 @@ use std::{
     time::Instant,
 };
 
+use axum::body::Body;
 use bytes::Bytes;
 use courier_auth_tower::{CourierAuthLayer, TokenProvider};
 use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response};
-use http_body_util::{Empty, Full};
+use http_body_util::Empty;
 use tower::{Layer, Service, service_fn};
 
-fn hello(_: Request<Empty<Bytes>>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
-    ready(Ok(Response::new(Full::from("hello"))))
+fn hello(_: Request<Empty<Bytes>>) -> Ready<Result<Response<Body>, Infallible>> {
+    ready(Ok(Response::new(Body::from("hello"))))
 }
 
 fn main() {

@@ -2,15 +2,15 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use axum_core::response::Response as OwnResponse;
+use axum_core::{BoxError, body::Body, response::Response};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::Response;
+use http::Response as InnerResponse;
+use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
-
-use crate::body::ResponseBody;
 
 pin_project! {
     /// The future of [`CourierAuthService`](crate::CourierAuthService).
@@ -29,7 +29,7 @@ pin_project! {
             future: F,
         },
         Answer {
-            future: BoxFuture<'static, OwnResponse>,
+            future: BoxFuture<'static, Response>,
         },
     }
 }
@@ -41,7 +41,7 @@ impl<F> ResponseFuture<F> {
         }
     }
 
-    pub(crate) fn answer(future: BoxFuture<'static, OwnResponse>) -> Self {
+    pub(crate) fn answer(future: BoxFuture<'static, Response>) -> Self {
         Self {
             kind: Kind::Answer { future },
         }
@@ -50,19 +50,18 @@ impl<F> ResponseFuture<F> {
 
 impl<F, R, E> Future for ResponseFuture<F>
 where
-    F: Future<Output = Result<Response<R>, E>>,
+    F: Future<Output = Result<InnerResponse<R>, E>>,
+    R: HttpBody<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
-    type Output = Result<Response<ResponseBody<R>>, E>;
+    type Output = Result<Response, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project().kind.project() {
-            KindProj::Inner { future } => {
-                ready!(future.poll(cx)).map(|response| response.map(ResponseBody::inner))
-            }
-            KindProj::Answer { future } => {
-                Ok(ready!(future.as_mut().poll(cx)).map(ResponseBody::answer))
-            }
-        })
+        match self.project().kind.project() {
+            // A body of axum's own stays what it is.
+            KindProj::Inner { future } => future.poll(cx).map_ok(|inner| inner.map(Body::new)),
+            KindProj::Answer { future } => future.as_mut().poll(cx).map(Ok),
+        }
     }
 }
 

@@ -140,9 +140,10 @@
 //!
 //! # Without axum
 //!
-//! The layer works around any service whose bodies are [`http_body::Body`]s. Wrap the finished
-//! service; what authenticates requests goes around that. `axum-core` brings the extractors:
-//! [`Parts`](http::request::Parts), [`HeaderMap`](http::HeaderMap) and the like.
+//! The layer works around any service whose bodies are [`http_body::Body`]s, and answers with axum's
+//! [`Body`](axum_core::body::Body). Wrap the finished service; what authenticates requests goes
+//! around that. `axum-core` brings the extractors: [`Parts`](http::request::Parts),
+//! [`HeaderMap`](http::HeaderMap) and the like.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -265,7 +266,6 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-mod body;
 mod courier;
 mod drain;
 mod error;
@@ -299,7 +299,6 @@ pub use courier_auth_core::{
 pub use courier_auth_core::{SharedCache, SharedCacheError, SharedCacheStatus};
 
 pub use self::{
-    body::ResponseBody, error::CourierTokenRejection, extract::CourierToken,
-    future::ResponseFuture, identity::IntoIdentity, layer::CourierAuthLayer,
-    service::CourierAuthService,
+    error::CourierTokenRejection, extract::CourierToken, future::ResponseFuture,
+    identity::IntoIdentity, layer::CourierAuthLayer, service::CourierAuthService,
 };

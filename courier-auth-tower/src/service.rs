@@ -4,14 +4,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum_core::BoxError;
+use axum_core::{BoxError, response::Response};
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response as InnerResponse};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    body::ResponseBody,
     courier::{Courier, Handle, Path},
     future::ResponseFuture,
 };
@@ -19,7 +18,8 @@ use crate::{
 /// The service that [`CourierAuthLayer`](crate::CourierAuthLayer) makes of another.
 ///
 /// It decides by method and path alone whether to answer itself, and passes on what is not for it
-/// as it is: no clone of the inner service, no allocation, the same error type.
+/// as it is: no clone of the inner service, no allocation, the same error type. Responses have
+/// axum's [`Body`](axum_core::body::Body); one of another type is put into a box.
 #[derive(Clone)]
 #[must_use = "a service does nothing until it is called"]
 pub struct CourierAuthService<S> {
@@ -53,13 +53,13 @@ impl<S> CourierAuthService<S> {
 
 impl<S, ReqBody, R> Service<Request<ReqBody>> for CourierAuthService<S>
 where
-    S: Service<Request<ReqBody>, Response = Response<R>>,
+    S: Service<Request<ReqBody>, Response = InnerResponse<R>>,
     // Read to its end if it is small, which takes a body and not just any type.
     ReqBody: Body + Send + 'static,
-    R: Body<Data = Bytes>,
+    R: Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    type Response = Response<ResponseBody<R>>;
+    type Response = Response;
     type Error = S::Error;
     type Future = ResponseFuture<S::Future>;
 

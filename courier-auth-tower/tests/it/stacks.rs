@@ -15,11 +15,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, Request, Response, StatusCode},
 };
 use bytes::Bytes;
-use courier_auth_tower::{CourierAuthLayer, CourierAuthService, ResponseBody, ResponseFuture};
+use courier_auth_tower::{CourierAuthLayer, CourierAuthService, ResponseFuture};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_http::compression::CompressionLayer;
+use tower_http::{compression::CompressionLayer, cors::CorsLayer};
 
 use crate::app::{by_header, courier, get, send};
 
@@ -49,7 +49,6 @@ fn the_layer_is_what_stacks_ask_for() {
     is_layer::<CourierAuthLayer>();
     is_service::<CourierAuthService<Router>>();
     is_send::<ResponseFuture<std::future::Ready<()>>>();
-    is_send::<ResponseBody<Body>>();
 }
 
 #[tokio::test]
@@ -141,9 +140,31 @@ async fn bodies_and_errors_of_the_inner_service_pass_untouched() {
     assert_eq!(body.size_hint().exact(), Some(2));
     assert!(!body.is_end_stream());
     let error = body.collect().await.unwrap_err();
-    assert!(error.is::<GrpcStatus>(), "{error:?}");
+    assert!(error.into_inner().is::<GrpcStatus>());
 
     assert_eq!(ask(TOKEN).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+/// As axum's docs advise for several layers. Some of tower-http's take no body but one that has a
+/// `Default`.
+#[tokio::test]
+async fn layers_that_need_an_empty_body_may_be_outside() {
+    let courier = courier().await;
+    let layers = ServiceBuilder::new()
+        .layer(CorsLayer::new().allow_origin(HeaderValue::from_static("https://app.example")))
+        .layer(by_header(&courier));
+    let app = Router::new().route("/", axum::routing::get(async || "hello"));
+    let app = app.layer(layers);
+    let mut request = get(TOKEN);
+    let user = HeaderValue::from_static("user-1");
+    request.headers_mut().insert("x-test-user", user);
+    let token = send(app.clone(), request).await;
+    assert_eq!(token.status, StatusCode::OK);
+    assert_eq!(
+        token.header("access-control-allow-origin"),
+        "https://app.example"
+    );
+    assert_eq!(send(app, get("/")).await.body, "hello");
 }
 
 #[tokio::test]
