@@ -167,6 +167,21 @@ async fn layers_that_need_an_empty_body_may_be_outside() {
     assert_eq!(send(app, get("/")).await.body, "hello");
 }
 
+/// An app that runs without Courier too, say on a developer's machine.
+#[tokio::test]
+async fn the_layer_may_be_optional() {
+    let courier = courier().await;
+    for (layer, status) in [
+        (Some(by_header(&courier)), StatusCode::OK),
+        (None, StatusCode::NOT_FOUND),
+    ] {
+        let app = Router::new().route("/", axum::routing::get(async || "hello"));
+        let app = app.layer(ServiceBuilder::new().option_layer(layer));
+        assert_eq!(send(app.clone(), get(TOKEN)).await.status, status);
+        assert_eq!(send(app, get("/")).await.body, "hello");
+    }
+}
+
 #[tokio::test]
 async fn trailers_pass_untouched() {
     let courier = courier().await;
