@@ -38,7 +38,7 @@ async fn the_core_keeps_the_contract() {
         Seen {
             status: reply.status(),
             headers,
-            body: reply.into_body().into_owned(),
+            body: reply.body().to_owned(),
         }
     })
     .await;
