@@ -231,6 +231,25 @@ async fn the_key_comes_from_a_file_or_from_stdin_too() {
     assert!(run.err.contains("--api-key-file"), "{}", run.err);
 }
 
+/// An address that is no text would otherwise have the key sent to Courier itself.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_setting_that_is_no_text_is_told_of_and_not_left_out() {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    let no_text = std::ffi::OsString::from_vec(b"https://courier.invalid\xff".to_vec());
+    for variable in ["COURIER_API_KEY", "COURIER_BASE_URL"] {
+        let mut command = program(&["issue", "--user", "u"]);
+        // Where nobody listens, if it comes to that.
+        command.env("HTTPS_PROXY", "http://127.0.0.1:9");
+        command.env("COURIER_API_KEY", KEY);
+        command.env(variable, &no_text);
+        let run = finish(command, "").await;
+        assert_eq!(run.code, 2, "{}", run.err);
+        assert_eq!(run.err, format!("error: {variable} is no text\n"));
+    }
+}
+
 #[tokio::test]
 async fn issue_ends_with_a_status_that_says_whose_fault_it_is() {
     for (fault, code, said) in [
@@ -312,6 +331,39 @@ async fn inspect_tells_good_from_bad() {
         let json = run.json();
         assert_eq!((run.code, &json["ok"]), (1, &false.into()));
         assert_eq!(json["findings"][0]["code"], code);
+    }
+}
+
+/// As `head` does when it has its lines.
+#[tokio::test]
+async fn a_reader_who_has_seen_enough_is_no_error() {
+    let unread = async |mut command: Command, input: &'static str| {
+        let run = tokio::task::spawn_blocking(move || {
+            let mut child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            drop(child.stdout.take());
+            let _written = child.stdin.take().unwrap().write_all(input.as_bytes());
+            child.wait_with_output().unwrap()
+        });
+        let output = tokio::time::timeout(LIMIT, run).await.unwrap().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), err)
+    };
+    let courier = emulator().await;
+    for arguments in [&["issue", "--user", "user-1"][..], &["doctor"]] {
+        let mut command = program(arguments);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("COURIER_BASE_URL", courier.url());
+        assert_eq!(unread(command, "").await, (0, String::new()));
+    }
+    // Which was known before a word was written.
+    for arguments in [&["inspect"][..], &["inspect", "--json"]] {
+        let status = unread(program(arguments), "undefined").await;
+        assert_eq!(status, (1, String::new()), "{arguments:?}");
     }
 }
 
