@@ -517,6 +517,34 @@ async fn doctor_names_what_is_wrong_here() {
     assert_eq!(examined(command).await, expected);
 }
 
+/// As in a container without the package `ca-certificates`.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_machine_without_authorities_is_told_of_and_does_for_an_emulator() {
+    let bare = |arguments: &[&str]| {
+        let mut command = program(arguments);
+        for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            command.env(variable, "/nonexistent");
+        }
+        command.env("COURIER_API_KEY", KEY);
+        command
+    };
+    let expected = ("connection".to_owned(), "no-authorities".to_owned(), 2);
+    assert_eq!(examined(bare(&["doctor", "--json"])).await, expected);
+    let issued = finish(bare(&["issue", "--user", "u"]), "").await;
+    assert_eq!(issued.code, 2);
+    assert!(issued.err.contains("ca-certificates"), "{}", issued.err);
+
+    let courier = emulator().await;
+    let run = finish(bare(&["doctor", "--base-url", courier.url()]), "").await;
+    assert_eq!(run.code, 0, "{}", run.out);
+    // What it does without are authorities, not checks of certificates.
+    let (url, _) = server::behind_tls(&courier).await;
+    let run = finish(bare(&["issue", "--user", "u", "--base-url", &url]), "").await;
+    assert_eq!(run.code, 2, "{}", run.err);
+    assert_eq!(courier.issued(), 1);
+}
+
 #[tokio::test]
 async fn a_certificate_of_an_own_authority_is_told_of_and_can_be_given() {
     let courier = emulator().await;
