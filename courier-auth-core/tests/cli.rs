@@ -258,7 +258,7 @@ async fn issue_ends_with_a_status_that_says_whose_fault_it_is() {
         (Fault::status(400), 1, "refused the request"),
         (Fault::status(429), 3, "limits the number of calls"),
         (Fault::status(500), 3, "cannot answer"),
-        (Fault::Hang, 3, "in time"),
+        (Fault::Hang, 3, "did not answer"),
         (
             Fault::WrongUser("alice".into()),
             1,
@@ -562,6 +562,29 @@ async fn a_certificate_of_an_own_authority_is_told_of_and_can_be_given() {
     command.args(["--root-certificate", file.path()]);
     let run = finish(command, "").await;
     assert_eq!(run.code, 0, "{}", run.out);
+}
+
+/// Which another authority does not help against.
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_no_untrusted_one() {
+    let courier = emulator().await;
+    let (url, authority) = server::behind_tls_until(&courier, 2020).await;
+    let file = File::new("expired", &authority);
+    let mut command = program(&["doctor", "--json", "--base-url", &url]);
+    command.args(["--root-certificate", file.path()]);
+    command.env("COURIER_API_KEY", KEY);
+    let expected = ("connection".to_owned(), "tls-date".to_owned(), 3);
+    assert_eq!(examined(command).await, expected);
+}
+
+#[tokio::test]
+async fn a_name_that_no_proxy_looks_up_is_told_of() {
+    let mut command = program(&["doctor", "--json", "--base-url", "https://courier.invalid"]);
+    command.env("COURIER_API_KEY", KEY);
+    command.env("HTTPS_PROXY", "http://127.0.0.1:9");
+    command.env("NO_PROXY", ".invalid");
+    let expected = ("connection".to_owned(), "dns-failed".to_owned(), 3);
+    assert_eq!(examined(command).await, expected);
 }
 
 #[tokio::test]
