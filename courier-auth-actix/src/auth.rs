@@ -160,6 +160,7 @@ impl CourierAuth {
     /// ```
     /// # use courier_auth_actix::CourierAuth;
     /// # use actix_web::{HttpResponse, web::Data};
+    /// // With `.app_data(Data::new(courier.clone()))` beside `.configure(courier.routes())`.
     /// async fn signed_out(courier: Data<CourierAuth>, user_id: String) -> HttpResponse {
     ///     // After the app's own session is gone.
     ///     courier.provider().invalidate(user_id);

@@ -42,8 +42,10 @@ use crate::{
 ///
 /// It asks the nearest [`CourierAuth`] in the app data: that of the resource, else of the scope,
 /// else of the app. [`CourierAuth::routes`] puts it there. `app_data(courier.clone())` on a scope
-/// does the same without a route, e.g. for an area whose tokens have scopes of their own. Where
-/// there is none, the answer is a 500, and an ERROR in the log says how to add it.
+/// does the same without a route, e.g. for an area whose tokens have scopes of their own. One in a
+/// [`Data`] is asked only where there is none without, however far away: actix-web does not say
+/// which of two types is nearer, so do not wrap the one of an area. Where there is none of either,
+/// the answer is a 500, and an ERROR in the log says how to add it.
 ///
 /// The token comes from the provider's cache, so several handlers and the token's route ask
 /// Courier once between them.

@@ -63,6 +63,8 @@ class Session {
     this.flight = null;
     /** @type {AbortController | null} */
     this.request = null;
+    /** Whether it is to be sent anew: what it is answered is of before. */
+    this.overtaken = false;
     /** @type {Link | null} */
     this.link = null;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -87,8 +89,10 @@ class Session {
     return this.flight;
   }
 
+  /** @returns {Promise<void>} */
   async exchange() {
     clearTimeout(this.timer);
+    this.overtaken = false;
     // Before the request, whose time counts as used up.
     const since = (this.asked = now());
     const rejected = this.refused && this.held !== "";
@@ -99,6 +103,7 @@ class Session {
       // A `fetch` of the app's own may not know of `signal`.
       [response, body] = await Promise.race([this.send(rejected, request.signal), aborted(request.signal)]);
     } catch {
+      if (this.overtaken && !this.stopped) return this.exchange();
       if (!this.stopped) this.failed(0, "The token endpoint cannot be reached");
       return;
     } finally {
@@ -299,10 +304,13 @@ class Session {
 
   /** The page is visible again, or back on the network. */
   wake(/** @type {Event} */ event) {
-    if (this.stopped || this.flight) return;
+    if (this.stopped) return;
     // By the Back button: whoever presses it may not be whose session this was.
-    if ("persisted" in event && event.persisted) return void this.ask();
-    if (globalThis.document?.hidden) return;
+    if ("persisted" in event && event.persisted) {
+      this.overtaken = this.flight !== null;
+      return void (this.overtaken ? this.request?.abort() : this.ask());
+    }
+    if (this.flight || globalThis.document?.hidden) return;
     // Not before five seconds have passed: events come in crowds.
     const soonest = this.unreachable ? 5 - elapsed(this.asked) : Infinity;
     if (Math.min(this.left, soonest) <= 0) {

@@ -231,6 +231,25 @@ async fn the_key_comes_from_a_file_or_from_stdin_too() {
     assert!(run.err.contains("--api-key-file"), "{}", run.err);
 }
 
+/// An address that is no text would otherwise have the key sent to Courier itself.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_setting_that_is_no_text_is_told_of_and_not_left_out() {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    let no_text = std::ffi::OsString::from_vec(b"https://courier.invalid\xff".to_vec());
+    for variable in ["COURIER_API_KEY", "COURIER_BASE_URL"] {
+        let mut command = program(&["issue", "--user", "u"]);
+        // Where nobody listens, if it comes to that.
+        command.env("HTTPS_PROXY", "http://127.0.0.1:9");
+        command.env("COURIER_API_KEY", KEY);
+        command.env(variable, &no_text);
+        let run = finish(command, "").await;
+        assert_eq!(run.code, 2, "{}", run.err);
+        assert_eq!(run.err, format!("error: {variable} is no text\n"));
+    }
+}
+
 #[tokio::test]
 async fn issue_ends_with_a_status_that_says_whose_fault_it_is() {
     for (fault, code, said) in [
@@ -239,7 +258,7 @@ async fn issue_ends_with_a_status_that_says_whose_fault_it_is() {
         (Fault::status(400), 1, "refused the request"),
         (Fault::status(429), 3, "limits the number of calls"),
         (Fault::status(500), 3, "cannot answer"),
-        (Fault::Hang, 3, "in time"),
+        (Fault::Hang, 3, "did not answer"),
         (
             Fault::WrongUser("alice".into()),
             1,
@@ -312,6 +331,39 @@ async fn inspect_tells_good_from_bad() {
         let json = run.json();
         assert_eq!((run.code, &json["ok"]), (1, &false.into()));
         assert_eq!(json["findings"][0]["code"], code);
+    }
+}
+
+/// As `head` does when it has its lines.
+#[tokio::test]
+async fn a_reader_who_has_seen_enough_is_no_error() {
+    let unread = async |mut command: Command, input: &'static str| {
+        let run = tokio::task::spawn_blocking(move || {
+            let mut child = command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            drop(child.stdout.take());
+            let _written = child.stdin.take().unwrap().write_all(input.as_bytes());
+            child.wait_with_output().unwrap()
+        });
+        let output = tokio::time::timeout(LIMIT, run).await.unwrap().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        (output.status.code().unwrap(), err)
+    };
+    let courier = emulator().await;
+    for arguments in [&["issue", "--user", "user-1"][..], &["doctor"]] {
+        let mut command = program(arguments);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("COURIER_BASE_URL", courier.url());
+        assert_eq!(unread(command, "").await, (0, String::new()));
+    }
+    // Which was known before a word was written.
+    for arguments in [&["inspect"][..], &["inspect", "--json"]] {
+        let status = unread(program(arguments), "undefined").await;
+        assert_eq!(status, (1, String::new()), "{arguments:?}");
     }
 }
 
@@ -465,6 +517,34 @@ async fn doctor_names_what_is_wrong_here() {
     assert_eq!(examined(command).await, expected);
 }
 
+/// As in a container without the package `ca-certificates`.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_machine_without_authorities_is_told_of_and_does_for_an_emulator() {
+    let bare = |arguments: &[&str]| {
+        let mut command = program(arguments);
+        for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            command.env(variable, "/nonexistent");
+        }
+        command.env("COURIER_API_KEY", KEY);
+        command
+    };
+    let expected = ("connection".to_owned(), "no-authorities".to_owned(), 2);
+    assert_eq!(examined(bare(&["doctor", "--json"])).await, expected);
+    let issued = finish(bare(&["issue", "--user", "u"]), "").await;
+    assert_eq!(issued.code, 2);
+    assert!(issued.err.contains("ca-certificates"), "{}", issued.err);
+
+    let courier = emulator().await;
+    let run = finish(bare(&["doctor", "--base-url", courier.url()]), "").await;
+    assert_eq!(run.code, 0, "{}", run.out);
+    // What it does without are authorities, not checks of certificates.
+    let (url, _) = server::behind_tls(&courier).await;
+    let run = finish(bare(&["issue", "--user", "u", "--base-url", &url]), "").await;
+    assert_eq!(run.code, 2, "{}", run.err);
+    assert_eq!(courier.issued(), 1);
+}
+
 #[tokio::test]
 async fn a_certificate_of_an_own_authority_is_told_of_and_can_be_given() {
     let courier = emulator().await;
@@ -482,6 +562,29 @@ async fn a_certificate_of_an_own_authority_is_told_of_and_can_be_given() {
     command.args(["--root-certificate", file.path()]);
     let run = finish(command, "").await;
     assert_eq!(run.code, 0, "{}", run.out);
+}
+
+/// Which another authority does not help against.
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_no_untrusted_one() {
+    let courier = emulator().await;
+    let (url, authority) = server::behind_tls_until(&courier, 2020).await;
+    let file = File::new("expired", &authority);
+    let mut command = program(&["doctor", "--json", "--base-url", &url]);
+    command.args(["--root-certificate", file.path()]);
+    command.env("COURIER_API_KEY", KEY);
+    let expected = ("connection".to_owned(), "tls-date".to_owned(), 3);
+    assert_eq!(examined(command).await, expected);
+}
+
+#[tokio::test]
+async fn a_name_that_no_proxy_looks_up_is_told_of() {
+    let mut command = program(&["doctor", "--json", "--base-url", "https://courier.invalid"]);
+    command.env("COURIER_API_KEY", KEY);
+    command.env("HTTPS_PROXY", "http://127.0.0.1:9");
+    command.env("NO_PROXY", ".invalid");
+    let expected = ("connection".to_owned(), "dns-failed".to_owned(), 3);
+    assert_eq!(examined(command).await, expected);
 }
 
 #[tokio::test]

@@ -139,6 +139,13 @@ async fn the_nearest_configuration_wins() {
         let answer = call(&app, get(uri, "u").to_request()).await;
         assert_eq!(answer.body, format!("user_id:u {wanted}"));
     }
+    // One in a `Data` is no nearer than any without.
+    let data = web::scope("/data").app_data(web::Data::new(with(Scope::WRITE_BRANDS)));
+    let wrapped = App::new()
+        .configure(with(Scope::INBOX_READ_MESSAGES).routes())
+        .service(data.route("", web::get().to(scope)));
+    let answer = call(&init_service(wrapped).await, get("/data", "u").to_request()).await;
+    assert_eq!(answer.body, "user_id:u inbox:read:messages");
     // The route keeps to its own.
     let answer = call(&app, get(TOKEN, "u").to_request()).await;
     assert_eq!(answer.json()["scope"], "user_id:u inbox:read:messages");

@@ -127,6 +127,43 @@ test("brought back by the Back button, the page asks at once whose session it is
   assert.equal(p.courier.client, undefined);
 });
 
+test("brought back by the Back button during a request, the page asks anew whose session it is", async (t) => {
+  const p = page(t);
+  p.endpoint.hold = true;
+  const session = p.start();
+  await settle();
+  // The answer waits with the page. It is for the user of before, who has signed out on another one.
+  const [arrives] = p.endpoint.held;
+  const before = p.endpoint.requests[0];
+  const answer = (request) => (request === before ? json(p.endpoint.body({ refresh_in: 3000 })) : problem(401, "Nobody is signed in."));
+  p.endpoint.next = [answer, answer];
+  p.endpoint.hold = false;
+  await p.wake(p.window, "pageshow", { persisted: true });
+  arrives();
+  await settle();
+  assert.deepEqual(p.courier.signIns, []);
+  assert.equal(p.told.signedOut, 1);
+  assert.equal(await session.ready, false);
+  assert.deepEqual(p.told.errors, []); // that a request was given up is no failure
+});
+
+test("a request that the Back button made needless is not waited for, and its caller gets the next one", async (t) => {
+  const p = page(t);
+  const session = p.start();
+  await session.ready;
+  p.endpoint.hold = true;
+  p.endpoint.deaf = true; // a `fetch` of the app's own, which does not know of `signal`
+  let refreshed = false;
+  session.refresh().then(() => (refreshed = true));
+  await settle();
+  p.endpoint.hold = false;
+  p.endpoint.user = "user-2";
+  await p.wake(p.window, "pageshow", { persisted: true });
+  assert.equal(p.endpoint.requests.length, 3);
+  assert.ok(refreshed);
+  assert.equal(p.courier.client.options.userId, "user-2");
+});
+
 test("a clock that is set back does not delay the next request, one set forward makes it early", async (t) => {
   const p = page(t);
   p.start();

@@ -184,8 +184,9 @@ pub(super) struct Settings {
 
 impl Settings {
     pub(super) fn connect(&self) -> Result<reqwest::Client, Error> {
-        let mut urls = self.inbox_url.iter().chain([&self.base_url]);
-        let loopback = urls.any(is_loopback);
+        let urls = || self.inbox_url.iter().chain([&self.base_url]);
+        let loopback = urls().any(is_loopback);
+        let in_the_clear = urls().all(|url| url.scheme() == "http");
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TRY_TIMEOUT)
@@ -193,14 +194,23 @@ impl Settings {
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .https_only(!self.allow_http && !loopback)
-            .tls_certs_merge(self.root_certificates.iter().cloned())
             .user_agent(concat!("courier-auth/", env!("CARGO_PKG_VERSION")));
         if loopback {
             builder = builder.no_proxy();
         }
+        // An emulator works where there are no authorities, as in a container that lacks them: there
+        // is no TLS, not to a proxy either, and if there were it would be refused.
+        builder = match loopback && in_the_clear {
+            true => builder.tls_certs_only([]),
+            false => builder.tls_certs_merge(self.root_certificates.iter().cloned()),
+        };
         builder.build().map_err(|error| {
-            configuration("the HTTP client cannot be set up: see its certificates and the proxy settings of the environment")
-                .with_source(error.without_url())
+            configuration(
+                "the HTTP client cannot be set up: see that this machine has certificate \
+                 authorities (a container often lacks the package ca-certificates), and the proxy \
+                 settings of the environment",
+            )
+            .with_source(error.without_url())
         })
     }
 

@@ -97,7 +97,7 @@ codes! {
     Quoted => "quoted",
     /// `Bearer` in front of it.
     BearerPrefix => "bearer-prefix",
-    /// The whole answer of Courier's or of the app's token endpoint.
+    /// The whole answer of Courier's or of the app's token endpoint; an error if it holds no token.
     JsonWrapper => "json-wrapper",
     /// Longer than any header.
     TooLong => "too-long",

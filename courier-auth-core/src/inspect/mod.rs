@@ -18,7 +18,7 @@ use self::{
     Severity::Error,
     scopes::Words,
     times::Times,
-    wrapping::{not_a_token, too_long, unwrap},
+    wrapping::{no_token, not_a_token, too_long, unwrap},
 };
 use crate::token::TokenId;
 
@@ -110,6 +110,10 @@ impl Inspection {
         let findings = &mut report.findings;
         if text.len() > MAX_TEXT_BYTES {
             findings.push(too_long());
+            return;
+        }
+        if let Some(finding) = no_token(text) {
+            findings.push(finding);
             return;
         }
         let token = unwrap(text, findings);

@@ -268,6 +268,36 @@ fn a_login_of_another_service_is_no_token_of_couriers() {
     assert!(report.findings[0].message.contains("`iss`, `sub`"));
 }
 
+/// As `curl` prints them, when it has not sent the session along.
+#[test]
+fn an_answer_without_a_token_is_no_placeholder() {
+    let problem = json!({
+        "status": 401, "title": "Unauthorized", "code": "signed_out",
+        "detail": "Nobody is signed in. Sign in to this app and ask again.",
+    });
+    for answer in [
+        problem.to_string(),
+        format!("{problem:#}\n"),
+        json!({ "token": null }).to_string(),
+        "{}".into(),
+    ] {
+        let report = inspection().of(&answer);
+        assert_eq!(told(&report), [(Error, Code::JsonWrapper)], "{answer}");
+        assert!(report.findings[0].message.contains("gave none"));
+    }
+    for page in ["<!DOCTYPE html>\n<p>Log in</p>\n</html>", " <html></html>"] {
+        let report = inspection().of(page);
+        assert_eq!(told(&report), [(Error, Code::NotAJwt)], "{page}");
+        assert!(report.findings[0].message.contains("a page"));
+    }
+    for placeholder in ["{token}", "{{ token }}", "<token>"] {
+        assert!(
+            inspection().of(placeholder).has(Code::Placeholder),
+            "{placeholder}"
+        );
+    }
+}
+
 #[test]
 fn layers_come_off_one_by_one() {
     let good = token(&json!({}));

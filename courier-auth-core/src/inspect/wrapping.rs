@@ -1,5 +1,6 @@
 //! What a copy-paste brings along with a token.
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{
@@ -32,6 +33,32 @@ pub(super) fn unwrap(text: &str, findings: &mut Vec<Finding>) -> String {
         token.retain(|c| !is_space(c));
     }
     token
+}
+
+/// What a token's route answers when it has none, as `curl` shows it.
+pub(super) fn no_token(text: &str) -> Option<Finding> {
+    let text = text.trim_matches(is_space);
+    let is_page = ["<!doctype", "<html"]
+        .iter()
+        .any(|start| strip_prefix_ignoring_case(text, start).is_some());
+    if is_page {
+        return Some(Finding::new(
+            Error,
+            Code::NotAJwt,
+            "This is a page and not a token: that of a login most likely, because the request came \
+             without the session's cookie or the bearer token of who is signed in.",
+        ));
+    }
+    let is_json = text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok();
+    (is_json && json_wrapper(text).is_none()).then(|| {
+        Finding::new(
+            Error,
+            Code::JsonWrapper,
+            "This is a JSON answer without a `token`: whoever was asked gave none, and says in it \
+             why. `signed_out` means that the request came without the session's cookie or the \
+             bearer token of who is signed in.",
+        )
+    })
 }
 
 /// Why this cannot be a token at all.

@@ -10,7 +10,12 @@ use self::certificate::Certificate;
 /// Puts TLS in front of the emulator, with a certificate for `localhost`. Returns its address and
 /// the certificate of the authority that issued it.
 pub(crate) async fn behind_tls(courier: &EmulatorServer) -> (String, String) {
-    let certificate = Certificate::new();
+    behind_tls_until(courier, 4096).await
+}
+
+/// The same with a certificate that is good until this year.
+pub(crate) async fn behind_tls_until(courier: &EmulatorServer, year: i32) -> (String, String) {
+    let certificate = Certificate::until(year);
     let acceptor = certificate.acceptor();
 
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

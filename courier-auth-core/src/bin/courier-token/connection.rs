@@ -1,7 +1,9 @@
 //! Where Courier is, and the API key for it.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -53,7 +55,8 @@ impl Connection {
         let (text, origin) = match &self.api_key_file {
             Some(path) if path == Path::new("-") => {
                 let mut text = String::new();
-                io::stdin().take(MAX_KEY_BYTES).read_to_string(&mut text)?;
+                let read = io::stdin().take(MAX_KEY_BYTES).read_to_string(&mut text);
+                read.map_err(|error| Failure::usage(format!("cannot read stdin: {error}")))?;
                 (text, "stdin".to_owned())
             }
             Some(path) => {
@@ -63,7 +66,7 @@ impl Connection {
                 (text, path.display().to_string())
             }
             None => {
-                let text = env::var(API_KEY).map_err(|_| {
+                let text = variable(API_KEY)?.ok_or_else(|| {
                     Failure::usage(format!("{API_KEY} is not set"))
                         .with_help("give it an API key of your workspace (in Courier: Settings, API Keys),")
                         .with_help("or name a file that holds one: --api-key-file FILE, or - for stdin")
@@ -84,7 +87,7 @@ impl Connection {
 
     /// A client with this key.
     pub(crate) fn client(&self, key: &Key) -> Result<CourierClient, Failure> {
-        let mut builder = self.builder(key);
+        let mut builder = self.builder(key)?;
         if let Some(path) = &self.root_certificate {
             let pem = fs::read(path).map_err(|error| {
                 Failure::usage(format!("cannot read {}: {error}", path.display()))
@@ -94,18 +97,27 @@ impl Connection {
         Ok(builder.build()?)
     }
 
-    fn builder(&self, key: &Key) -> CourierClientBuilder {
+    fn builder(&self, key: &Key) -> Result<CourierClientBuilder, Failure> {
         let mut builder = CourierClient::builder(key.secret.expose_secret());
-        let from_env = || env::var(BASE_URL).ok().filter(|url| !url.is_empty());
-        if let Some(url) = self.base_url.clone().or_else(from_env) {
+        let url = match &self.base_url {
+            Some(url) => Some(url.clone()),
+            None => variable(BASE_URL)?.filter(|url| !url.is_empty()),
+        };
+        if let Some(url) = url {
             builder = builder.base_url(url);
         }
-        match self.region {
+        Ok(match self.region {
             Some(Place::Us) => builder.region(Region::Us),
             Some(Place::Eu) => builder.region(Region::Eu),
             None => builder,
-        }
+        })
     }
+}
+
+/// One that is no text is not as good as none: the key would go to Courier and not where it should.
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    let text = env::var_os(name).map(OsString::into_string).transpose();
+    text.map_err(|_| Failure::usage(format!("{name} is no text")))
 }
 
 const API_KEY: &str = "COURIER_API_KEY";

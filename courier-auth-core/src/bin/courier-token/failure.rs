@@ -37,11 +37,13 @@ impl Failure {
         (self.code, self.message, self.help)
     }
 
-    /// Prints it to stderr.
+    /// Prints it to stderr, if it is one.
     pub(crate) fn tell(&self) -> ExitCode {
-        let mut err = anstream::stderr();
-        // If stderr is gone, there is nobody to tell.
-        let _told = self.write(&mut err);
+        if self.code != 0 {
+            let mut err = anstream::stderr();
+            // If stderr is gone, there is nobody to tell.
+            let _told = self.write(&mut err);
+        }
         self.code.into()
     }
 

@@ -82,17 +82,22 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     }
     let report = inspection.of(&token);
     let mut out = anstream::stdout();
-    if arguments.json {
-        let mut json = json!(report);
-        json["ok"] = report.is_good().into();
-        writeln!(out, "{}", screen::json(&json))?;
-    } else {
-        print(&mut out, &report)?;
+    let printed = match arguments.json {
+        true => {
+            let mut json = json!(report);
+            json["ok"] = report.is_good().into();
+            writeln!(out, "{}", screen::json(&json))
+        }
+        false => print(&mut out, &report),
+    };
+    match printed {
+        // Whoever read has seen enough, and the verdict stands.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(match report.is_good() {
+            true => ExitCode::SUCCESS,
+            false => WRONG.into(),
+        }),
     }
-    Ok(match report.is_good() {
-        true => ExitCode::SUCCESS,
-        false => WRONG.into(),
-    })
 }
 
 fn from_stdin() -> io::Result<String> {

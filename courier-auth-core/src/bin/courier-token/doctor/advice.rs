@@ -10,6 +10,8 @@ pub(super) const KEY: &str =
     "Copy it again, whole and without quotes (in Courier: Settings, API Keys).";
 pub(super) const REGION: &str =
     "For Courier itself neither is needed in the US; in the EU give --region eu alone.";
+pub(super) const AUTHORITIES: &str = "Install ca-certificates, as with `apt-get install ca-certificates`, or name a file of them in \
+     SSL_CERT_FILE.";
 
 pub(super) const INSPECTION: &str = "It was issued just now, for five minutes: if it is not what was asked for, Courier or what is \
      in between has changed it.";

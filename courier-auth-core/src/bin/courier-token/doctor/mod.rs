@@ -80,8 +80,9 @@ fn settings(connection: &Connection, checks: &mut Checks) -> io::Result<Option<C
             return Ok(None);
         }
     };
-    // With nothing else that could be wrong.
-    if let Err(error) = CourierClient::builder(key.secret.expose_secret()).build() {
+    // With nothing else that could be wrong, TLS neither.
+    let with_key = || CourierClient::builder(key.secret.expose_secret());
+    if let Err(error) = with_key().base_url("http://127.0.0.1").build() {
         let check = Check::failed("api-key", "api-key-malformed", USAGE, error.to_string());
         checks.add(check.help(advice::KEY))?;
         return Ok(None);
@@ -98,6 +99,11 @@ fn settings(connection: &Connection, checks: &mut Checks) -> io::Result<Option<C
             let place = place.trim_end_matches('/');
             checks.add(Check::good("base-url", place))?;
             Ok(Some(client))
+        }
+        Err(failure) if with_key().build().is_err() => {
+            let check = Check::refused("connection", "no-authorities", failure);
+            checks.add(check.help(advice::AUTHORITIES))?;
+            Ok(None)
         }
         Err(failure) => {
             let check = Check::refused("base-url", "settings-wrong", failure);

@@ -55,7 +55,10 @@ pub(super) fn couriers_time(probe: &Probe) -> SystemTime {
 async fn resolve(url: &Url) -> Check {
     let host = url.host_str().unwrap_or_default();
     if let Some(proxy) = proxy(url) {
-        return Check::skipped("dns", format!("left to the proxy of {proxy}"));
+        return Check::skipped(
+            "dns",
+            format!("left to the proxy of {proxy}, unless NO_PROXY says otherwise"),
+        );
     }
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<IpAddr>().is_ok() {
@@ -140,6 +143,18 @@ fn unreachable(error: &Error) -> Check {
             "timeout",
             "Nothing came back: a firewall that drops what it does not know, or a proxy that must be \
              named in HTTPS_PROXY.",
+        )
+    } else if says(&["dns error"]) {
+        (
+            "dns-failed",
+            "The name was looked up from here, and by no proxy: see HTTPS_PROXY and NO_PROXY, that the \
+             base URL is spelt right and that this machine is online.",
+        )
+    } else if says(&["certificate expired", "certificate not valid yet"]) {
+        (
+            "tls-date",
+            "See that this machine's clock is right, by `date`. If it is, the certificate has to be \
+             renewed by who shows it: Courier, or a proxy in between.",
         )
     } else if says(&["certificate", "unknownissuer"]) {
         (
