@@ -92,7 +92,9 @@ impl CourierAuthLayer {
     /// make no difference, and `/` means `/token`. Default: `/courier`.
     ///
     /// The layer compares it with the path as it sees it: inside a nested router that is the rest
-    /// of the path. Routes are not moved by it but by where the app nests them.
+    /// of the path. It is text and no pattern, in percent-encoding where a path needs it; for
+    /// `/{tenant}/courier` nest the [`routes`](Self::routes). Routes are not moved by it but by where
+    /// the app nests them.
     ///
     /// ```
     /// # use axum::Router;

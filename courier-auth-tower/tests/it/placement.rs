@@ -175,7 +175,11 @@ async fn other_paths_and_options_are_the_apps() {
 
 #[cfg(feature = "axum")]
 mod routes {
+    use axum::extract::Path;
+    use courier_auth_tower::CourierAuthLayer;
+
     use super::*;
+    use crate::app::provider;
 
     #[tokio::test]
     async fn survive_everything_that_loses_the_layer() {
@@ -222,6 +226,21 @@ mod routes {
         assert_eq!(send(app.clone(), get("/")).await.body, "user-1");
         assert!(token(app.clone()).await.user().is_some());
         assert!(send(app, get("/elsewhere")).await.user().is_some());
+    }
+
+    /// Where each tenant has users of its own.
+    #[tokio::test]
+    async fn lie_below_a_pattern_which_the_hook_may_read() {
+        let courier = courier().await;
+        let hook = async |Path(tenant): Path<String>| format!("{tenant}-user-1");
+        let layer = CourierAuthLayer::new(provider(&courier), hook);
+        let app = Router::new().nest("/{tenant}/courier", layer.routes());
+        for (path, user) in [
+            ("/a/courier/token", "a-user-1"),
+            ("/b/courier/token", "b-user-1"),
+        ] {
+            assert_eq!(send(app.clone(), get(path)).await.user().unwrap(), user);
+        }
     }
 
     #[tokio::test]
