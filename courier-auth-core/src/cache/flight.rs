@@ -19,7 +19,7 @@ use super::{
     peers::Held,
     shared::{Home, Shared},
     slot::{Slot, Variant},
-    upstream::{Admission, QUEUE_WAIT, Urgency},
+    upstream::{Admission, Epochs, QUEUE_WAIT, Urgency},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -137,7 +137,7 @@ pub(crate) struct Pilot {
     pub(super) mission: Mission,
     pub(super) flight: Arc<Flight>,
     publisher: watch::Sender<Option<Landing>>,
-    pub(super) key_epoch: u64,
+    pub(super) epochs: Epochs,
     /// When Courier was asked.
     sent: Option<Moment>,
     /// To be given back in the end.
@@ -157,7 +157,7 @@ impl Pilot {
         admission: Admission,
     ) -> Self {
         let (publisher, landing) = watch::channel(None);
-        let key_epoch = admission.key_epoch;
+        let epochs = admission.epochs;
         slot.pin();
         Self {
             flight: Arc::new(Flight {
@@ -171,7 +171,7 @@ impl Pilot {
             grant,
             mission,
             publisher,
-            key_epoch,
+            epochs,
             sent: None,
             lock: None,
             since: Instant::now(),
@@ -235,7 +235,10 @@ impl Pilot {
             flight.promise(QUEUE_WAIT);
             let permit = self.shared.gate.wait().await?;
             match &mut *flight.admission() {
-                Some(admission) => self.shared.gate.board(admission, permit)?,
+                Some(admission) => {
+                    self.shared.gate.board(admission, permit)?;
+                    self.epochs = admission.epochs;
+                }
                 None => return Err(gone()),
             }
             self.shared.show_gauges();
@@ -322,7 +325,7 @@ impl Pilot {
         let verdict = outcome.as_ref().map(|_token| ());
         self.shared
             .gate
-            .record(verdict, &self.grant.user_id, self.key_epoch, now.mono);
+            .record(verdict, &self.grant.user_id, self.epochs, now.mono);
         self.shared.note(verdict, now.wall);
         self.note_failure(&outcome);
         match outcome {

@@ -92,7 +92,7 @@ impl Pilot {
         let mut place = self.flight.admission();
         // Nobody's, if somebody has taken the flight over.
         let place = place.as_mut().ok_or_else(super::gone)?;
-        self.key_epoch = admission.key_epoch;
+        self.epochs = admission.epochs;
         *place = admission;
         Ok(())
     }

@@ -68,7 +68,8 @@ impl Gate {
     pub(crate) fn admit_look(&self) -> Option<Admission> {
         let look = Arc::clone(&self.looks).try_acquire_owned().ok()?;
         Some(Admission {
-            key_epoch: *self.key_epoch(),
+            // No call is made with it that could fail.
+            epochs: Epochs::default(),
             probes: Vec::new(),
             permit: None,
             ticket: None,
@@ -89,11 +90,12 @@ impl Gate {
             (None, Urgency::Foreground) => Some(Ticket::take(&self.queued)?),
             (None, Urgency::Background) => return Err(overloaded()),
         };
+        let (epochs, probes) = self.check(now)?;
         Ok(Admission {
-            probes: self.check(now)?,
+            epochs,
+            probes,
             permit,
             ticket,
-            key_epoch: *self.key_epoch(),
             look: None,
         })
     }
@@ -116,24 +118,25 @@ impl Gate {
         admission.ticket = None;
         // Whoever is the probe already would be refused because of itself.
         if admission.probes.is_empty() {
-            admission.probes = self.check(Instant::now()).inspect_err(note_skip)?;
+            let checked = self.check(Instant::now()).inspect_err(note_skip)?;
+            (admission.epochs, admission.probes) = checked;
         }
         admission.permit = Some(permit);
         Ok(())
     }
 
-    /// Learns from the end of a flight.
+    /// Learns from the end of a flight, and of when it was let through.
     pub(crate) fn record(
         &self,
         outcome: Result<(), &Error>,
         user: &UserId,
-        key_epoch: u64,
+        epochs: Epochs,
         now: Instant,
     ) {
         let Err(error) = outcome else {
             self.reached();
             let current = self.key_epoch();
-            if *current == key_epoch && self.key_latch.close() {
+            if *current == epochs.key && self.key_latch.close() {
                 info!(target: events::COURIER, "Courier accepts the API key again");
             }
             return;
@@ -143,8 +146,9 @@ impl Gate {
                 self.reached();
                 // Locked until it is open, so that a key that comes meanwhile is not stopped.
                 let current = self.key_epoch();
-                if *current == key_epoch
-                    && let Some(pause) = self.key_latch.open(now, error.clone(), fastrand::f64())
+                let (latch, reason) = (epochs.latch, error.clone());
+                if *current == epochs.key
+                    && let Some(pause) = self.key_latch.open(latch, now, reason, fastrand::f64())
                 {
                     // The flight itself says at ERROR what to do.
                     warn!(
@@ -156,14 +160,18 @@ impl Gate {
             }
             // A verdict about one request proves that Courier is there.
             ErrorKind::RequestRefused => self.reached(),
-            ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Timeout => {
+            // One that began before the breaker opened adds nothing to what is known.
+            ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Timeout
+                if !self.breaker.has_opened_since(epochs.breaker) =>
+            {
+                let (breaker, reason) = (epochs.breaker, error.clone());
                 let enough = self
                     .streak
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .add(user);
                 if enough
-                    && let Some(pause) = self.breaker.open(now, error.clone(), fastrand::f64())
+                    && let Some(pause) = self.breaker.open(breaker, now, reason, fastrand::f64())
                 {
                     warn!(
                         target: events::COURIER,
@@ -201,10 +209,16 @@ impl Gate {
         self.queued.load(Ordering::Relaxed)
     }
 
-    fn check(&self, now: Instant) -> Result<Vec<Probe>, Error> {
+    fn check(&self, now: Instant) -> Result<(Epochs, Vec<Probe>), Error> {
         let latch = self.key_latch.admit(now).map_err(key_refused)?;
         let breaker = self.breaker.admit(now).map_err(circuit_open)?;
-        Ok(latch.into_iter().chain(breaker).collect())
+        let epochs = Epochs {
+            key: *self.key_epoch(),
+            latch: latch.epoch,
+            breaker: breaker.epoch,
+        };
+        let probes = latch.probe.into_iter().chain(breaker.probe);
+        Ok((epochs, probes.collect()))
     }
 
     fn permit_now(&self, urgency: Urgency) -> Option<Permit> {
@@ -252,7 +266,7 @@ impl Urgency {
 /// What a flight holds until it has landed.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    pub(crate) key_epoch: u64,
+    pub(crate) epochs: Epochs,
     probes: Vec<Probe>,
     permit: Option<Permit>,
     ticket: Option<Ticket>,
@@ -269,6 +283,15 @@ impl Admission {
     pub(crate) fn is_queued(&self) -> bool {
         self.permit.is_none()
     }
+}
+
+/// When a flight was let through: what has changed since is not to be learnt from its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Epochs {
+    /// API keys before the one that it sent.
+    pub(crate) key: u64,
+    latch: u64,
+    breaker: u64,
 }
 
 /// The right to one call.

@@ -117,7 +117,7 @@ impl Guard {
         limit: Duration,
         work: impl Future<Output = Result<T, SharedCacheError>>,
     ) -> Option<T> {
-        let Ok(_probe) = circuit.breaker.admit(Instant::now()) else {
+        let Ok(pass) = circuit.breaker.admit(Instant::now()) else {
             self.left_out(operation);
             return None;
         };
@@ -149,7 +149,7 @@ impl Guard {
         };
         self.counts.errors.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
-        circuit.fails(now, &error);
+        circuit.fails(pass.epoch, now, &error);
         self.trouble.note(operation, &error, now);
         None
     }
@@ -176,11 +176,11 @@ impl Circuit {
         self.breaker.close()
     }
 
-    fn fails(&self, now: Instant, error: &SharedCacheError) {
+    fn fails(&self, epoch: u64, now: Instant, error: &SharedCacheError) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if failures >= FAILURES_TO_OPEN {
             let reason = Error::new(ErrorKind::Unavailable, error.to_string());
-            self.breaker.open(now, reason, fastrand::f64());
+            self.breaker.open(epoch, now, reason, fastrand::f64());
         }
     }
 }

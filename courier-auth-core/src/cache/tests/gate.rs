@@ -166,8 +166,9 @@ async fn a_probe_that_queued_is_let_through() {
         .map(|_| gate.admit(urgency, now()).unwrap())
         .collect();
     let down = Error::new(ErrorKind::Unavailable, "down");
+    let epochs = full[0].epochs;
     for user in [&user, &other, &user, &user, &user] {
-        gate.record(Err(&down), user, 0, now());
+        gate.record(Err(&down), user, epochs, now());
     }
     assert!(gate.is_open());
     tokio::time::sleep(Duration::from_secs(7)).await;
@@ -176,8 +177,37 @@ async fn a_probe_that_queued_is_let_through() {
     drop(full);
     let permit = gate.wait().await.unwrap();
     gate.board(&mut probe, permit).unwrap();
-    gate.record(Ok(()), &user, 0, now());
+    gate.record(Ok(()), &user, probe.epochs, now());
     assert!(!gate.is_open());
+}
+
+/// They are no failures in a row with what happens now.
+#[tokio::test(start_paused = true)]
+async fn failures_from_before_an_outage_do_not_count_after_it() {
+    use crate::cache::upstream::{Gate, Urgency};
+
+    let gate = Gate::new();
+    let users = [crate::UserId::from(1), crate::UserId::from(2)];
+    let now = tokio::time::Instant::now;
+    let down = Error::new(ErrorKind::Unavailable, "down");
+    let fail = |epochs, times: usize| {
+        for user in users.iter().cycle().take(times) {
+            gate.record(Err(&down), user, epochs, now());
+        }
+    };
+    let admit = || gate.admit(Urgency::Foreground, now()).unwrap().epochs;
+
+    let early = admit();
+    fail(early, 5);
+    assert!(gate.is_open());
+    gate.record(Ok(()), &users[0], early, now());
+    assert!(!gate.is_open());
+    fail(early, 10);
+    let new = admit();
+    fail(new, 4);
+    assert!(!gate.is_open());
+    fail(new, 1);
+    assert!(gate.is_open());
 }
 
 #[tokio::test(start_paused = true)]
