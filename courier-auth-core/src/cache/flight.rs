@@ -26,7 +26,7 @@ use crate::{
     events, metrics,
     request::Grant,
     retry::{Step, with_retries},
-    token::{Token, TokenId},
+    token::{Issued, Token, TokenId},
 };
 
 /// A call to Courier on its way, as those see it who wait for it.
@@ -244,22 +244,8 @@ impl Pilot {
             self.shared.show_gauges();
         }
 
-        let clock = &self.shared.clock;
-        let upstream = &flight.home.upstream;
-        let grant = &self.grant;
         let mut tries = Tries::default();
-        let asked = with_retries(
-            async || Ok((clock.now(), upstream.issue(grant).await?)),
-            |step| match step {
-                Step::Attempt { within } => {
-                    tries.begin();
-                    flight.promise(within);
-                }
-                Step::Failure(error) => tries.end(Err(error)),
-                Step::Pause { within } => flight.promise(within),
-            },
-        );
-        let Ok(answer) = timeout(DEADLINE, asked).await else {
+        let Ok(answer) = timeout(DEADLINE, self.call(&mut tries)).await else {
             tries.cut_off();
             return Err(Error::new(
                 ErrorKind::Timeout,
@@ -267,14 +253,46 @@ impl Pilot {
             ));
         };
         let (sent, issued) = answer?;
+        let clock = &self.shared.clock;
         if let Some(date) = issued.date {
             metrics::clocks(clock.now().wall, date);
         }
-        let token = Token::accept(issued, grant, sent, clock.clone());
+        let token = Token::accept(issued, &self.grant, sent, clock.clone());
         // A token that cannot be used is a bad answer like any other.
         tries.end(token.as_ref().map(|_token| ()));
         self.sent = Some(sent);
         token
+    }
+
+    /// Calls Courier, and once more if the API key that it refuses is not the one in use any more:
+    /// whoever waits is not concerned with the old one.
+    async fn call(&mut self, tries: &mut Tries) -> Result<(Moment, Issued), Error> {
+        let Shared { clock, gate, .. } = &*self.shared;
+        let (flight, grant, sent) = (&self.flight, &self.grant, &mut self.epochs.key);
+        loop {
+            *tries = Tries::default();
+            let answer = with_retries(
+                async || Ok((clock.now(), flight.home.upstream.issue(grant).await?)),
+                |step| match step {
+                    Step::Attempt { within } => {
+                        // Before the key is read, so that a new one is never taken for refused
+                        // because of the old one.
+                        *sent = gate.key_epoch();
+                        tries.begin();
+                        flight.promise(within);
+                    }
+                    Step::Failure(error) => tries.end(Err(error)),
+                    Step::Pause { within } => flight.promise(within),
+                },
+            );
+            let answer: Result<_, Error> = answer.await;
+            let refused = answer
+                .as_ref()
+                .is_err_and(|error| error.kind() == ErrorKind::ApiKeyRefused);
+            if !refused || *sent == gate.key_epoch() {
+                return answer;
+            }
+        }
     }
 
     /// Clears the slot and publishes the outcome. Returns a token that other replicas want to know

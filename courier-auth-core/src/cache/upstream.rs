@@ -135,7 +135,7 @@ impl Gate {
     ) {
         let Err(error) = outcome else {
             self.reached();
-            let current = self.key_epoch();
+            let current = self.key_in_use();
             if *current == epochs.key && self.key_latch.close() {
                 info!(target: events::COURIER, "Courier accepts the API key again");
             }
@@ -145,7 +145,7 @@ impl Gate {
             ErrorKind::ApiKeyRefused => {
                 self.reached();
                 // Locked until it is open, so that a key that comes meanwhile is not stopped.
-                let current = self.key_epoch();
+                let current = self.key_in_use();
                 let (latch, reason) = (epochs.latch, error.clone());
                 if *current == epochs.key
                     && let Some(pause) = self.key_latch.open(latch, now, reason, fastrand::f64())
@@ -186,9 +186,14 @@ impl Gate {
         }
     }
 
+    /// How often the API key was changed.
+    pub(crate) fn key_epoch(&self) -> u64 {
+        *self.key_in_use()
+    }
+
     /// A new API key deserves a try at once.
     pub(crate) fn key_changed(&self) {
-        let mut current = self.key_epoch();
+        let mut current = self.key_in_use();
         *current += 1;
         self.key_latch.close();
     }
@@ -213,7 +218,7 @@ impl Gate {
         let latch = self.key_latch.admit(now).map_err(key_refused)?;
         let breaker = self.breaker.admit(now).map_err(circuit_open)?;
         let epochs = Epochs {
-            key: *self.key_epoch(),
+            key: self.key_epoch(),
             latch: latch.epoch,
             breaker: breaker.epoch,
         };
@@ -239,7 +244,7 @@ impl Gate {
         }
     }
 
-    fn key_epoch(&self) -> MutexGuard<'_, u64> {
+    fn key_in_use(&self) -> MutexGuard<'_, u64> {
         self.key_epoch
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
