@@ -14,7 +14,6 @@ use tracing::{Instrument, Span, field::Empty, info_span};
 
 use super::{
     clock::Moment,
-    gone,
     log::Tries,
     peers::Held,
     shared::{Home, Shared},
@@ -124,8 +123,11 @@ pub(super) enum Outcome {
     Found(Token),
     /// Somebody took the flight over before it asked, with what it was admitted with.
     Relieved,
-    /// Courier was not asked: it may not be, or another replica is at it (`yielded`).
+    /// Looked in vain, and Courier was not asked: it may not be, or another replica is at it
+    /// (`yielded`).
     PutOff { error: Error, yielded: bool },
+    /// Queued in vain: Courier failed for everybody meanwhile, or there are too many.
+    Refused(Error),
 }
 
 /// The side of a flight that flies it. Whatever happens to it, a landing is published and the
@@ -219,31 +221,36 @@ impl Pilot {
         if let Some(outcome) = self.look().await {
             return outcome;
         }
-        if self.flight.admission().is_none() {
-            return Outcome::Relieved;
+        if let Some(outcome) = self.queue().await {
+            return outcome;
         }
         Outcome::Asked(self.ask().await)
     }
 
-    async fn ask(&mut self) -> Result<Token, Error> {
+    /// Waits for a permit, unless it has one. `None` if Courier is to be asked.
+    async fn queue(&mut self) -> Option<Outcome> {
         let flight = Arc::clone(&self.flight);
-        let queued = flight
-            .admission()
-            .as_ref()
-            .is_some_and(Admission::is_queued);
-        if queued {
-            flight.promise(QUEUE_WAIT);
-            let permit = self.shared.gate.wait().await?;
-            match &mut *flight.admission() {
-                Some(admission) => {
-                    self.shared.gate.board(admission, permit)?;
-                    self.epochs = admission.epochs;
-                }
-                None => return Err(gone()),
-            }
-            self.shared.show_gauges();
+        match flight.admission().as_ref().map(Admission::is_queued) {
+            Some(true) => {}
+            Some(false) => return None,
+            None => return Some(Outcome::Relieved),
         }
+        flight.promise(QUEUE_WAIT);
+        let gate = &self.shared.gate;
+        let boarded = match (gate.wait().await, &mut *flight.admission()) {
+            (_, None) => return Some(Outcome::Relieved),
+            (Ok(permit), Some(admission)) => gate.board(admission, permit),
+            (Err(error), Some(_)) => Err(error),
+        };
+        match boarded {
+            Ok(epochs) => self.epochs = epochs,
+            Err(error) => return Some(Outcome::Refused(error)),
+        }
+        self.shared.show_gauges();
+        None
+    }
 
+    async fn ask(&mut self) -> Result<Token, Error> {
         let mut tries = Tries::default();
         let Ok(answer) = timeout(DEADLINE, self.call(&mut tries)).await else {
             tries.cut_off();
@@ -318,6 +325,13 @@ impl Pilot {
                 self.publish(Landing::Failed(error), outcome);
                 return None;
             }
+            // What it is refused for was said, and counted, where it happened.
+            Outcome::Refused(error) => {
+                self.relieve(|_variant| {});
+                self.publish(Landing::Failed(error), "put_off");
+                self.shared.tidy(&self.grant.user_id, &self.slot);
+                return None;
+            }
         };
         let mut news = None;
         {
@@ -333,7 +347,8 @@ impl Pilot {
                     }
                 }
                 if let Err(error) = &outcome
-                    && is_about_the_user(error.kind())
+                    // It has a clock of its own, which holds for everybody.
+                    && error.kind() != ErrorKind::ApiKeyRefused
                 {
                     variant.note_failure(error.clone(), now.mono);
                 }
@@ -384,15 +399,6 @@ impl Drop for Pilot {
         self.relieve(|_variant| {});
         self.publish(Landing::Abandoned, "abandoned");
     }
-}
-
-/// Whether the failure says anything about asking for this user again. A refused API key and an
-/// open breaker have clocks of their own, which hold for everybody.
-fn is_about_the_user(kind: ErrorKind) -> bool {
-    !matches!(
-        kind,
-        ErrorKind::ApiKeyRefused | ErrorKind::CircuitOpen | ErrorKind::Overloaded
-    )
 }
 
 /// From the permit on. Room for three tries of two seconds and the pauses between them.

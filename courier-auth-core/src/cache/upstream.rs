@@ -16,7 +16,8 @@ use tracing::{info, warn};
 use super::breaker::{Breaker, Probe, Refusal};
 use crate::{
     error::{Error, ErrorKind, chain},
-    events, metrics,
+    events::{self, OnceAMinute},
+    metrics,
     request::{Grant, UserId},
     token::Issued,
 };
@@ -47,6 +48,7 @@ pub(crate) struct Gate {
     background: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
     looks: Arc<Semaphore>,
+    overload: Mutex<OnceAMinute>,
 }
 
 impl Gate {
@@ -60,6 +62,7 @@ impl Gate {
             background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
             queued: Arc::default(),
             looks: Arc::new(Semaphore::new(MAX_LOOKS_AT_PEERS)),
+            overload: Mutex::default(),
         }
     }
 
@@ -87,7 +90,9 @@ impl Gate {
         let permit = self.permit_now(urgency);
         let ticket = match (&permit, urgency) {
             (Some(_), _) => None,
-            (None, Urgency::Foreground) => Some(Ticket::take(&self.queued)?),
+            (None, Urgency::Foreground) => {
+                Some(Ticket::take(&self.queued).ok_or_else(|| self.too_many(now))?)
+            }
             (None, Urgency::Background) => return Err(overloaded()),
         };
         let (epochs, probes) = self.check(now)?;
@@ -104,7 +109,7 @@ impl Gate {
     pub(crate) async fn wait(&self) -> Result<Permit, Error> {
         let permits = Arc::clone(&self.permits);
         let Ok(Ok(call)) = timeout(QUEUE_WAIT, permits.acquire_owned()).await else {
-            return Err(overloaded()).inspect_err(note_skip);
+            return Err(self.too_many(Instant::now())).inspect_err(note_skip);
         };
         Ok(Permit {
             _call: call,
@@ -114,7 +119,7 @@ impl Gate {
 
     /// Leaves the queue, and looks again whether Courier is worth a call: it may have failed for
     /// everybody meanwhile.
-    pub(crate) fn board(&self, admission: &mut Admission, permit: Permit) -> Result<(), Error> {
+    pub(crate) fn board(&self, admission: &mut Admission, permit: Permit) -> Result<Epochs, Error> {
         admission.ticket = None;
         // Whoever is the probe already would be refused because of itself.
         if admission.probes.is_empty() {
@@ -122,7 +127,7 @@ impl Gate {
             (admission.epochs, admission.probes) = checked;
         }
         admission.permit = Some(permit);
-        Ok(())
+        Ok(admission.epochs)
     }
 
     /// Learns from the end of a flight, and of when it was let through.
@@ -237,6 +242,20 @@ impl Gate {
         })
     }
 
+    /// Somebody who waits gets no token. Nothing else says so: Courier answers.
+    fn too_many(&self, now: Instant) -> Error {
+        let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = overload.count(now);
+        drop(overload);
+        if let Some(refused) = refused {
+            warn!(
+                target: events::COURIER,
+                refused, "users get no token because too many wait for one"
+            );
+        }
+        overloaded()
+    }
+
     fn reached(&self) {
         *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = Streak::default();
         if self.breaker.close() {
@@ -311,15 +330,11 @@ pub(crate) struct Permit {
 struct Ticket(Arc<AtomicUsize>);
 
 impl Ticket {
-    fn take(queued: &Arc<AtomicUsize>) -> Result<Self, Error> {
+    fn take(queued: &Arc<AtomicUsize>) -> Option<Self> {
         let place = queued.fetch_add(1, Ordering::Relaxed);
         // Gives the place back when it was one too many.
         let ticket = Self(Arc::clone(queued));
-        if place < MAX_QUEUED {
-            Ok(ticket)
-        } else {
-            Err(overloaded())
-        }
+        (place < MAX_QUEUED).then_some(ticket)
     }
 }
 

@@ -16,7 +16,8 @@ use super::{SharedCacheError, SharedCacheStatus, envelope::Poison};
 use crate::{
     cache::breaker::Breaker,
     error::{Error, ErrorKind, chain},
-    events, metrics,
+    events::{self, OnceAMinute},
+    metrics,
 };
 
 /// Stands between the provider and a store that may be slow, down, full or wrong, and counts.
@@ -205,8 +206,7 @@ struct Trouble {
 
 #[derive(Debug, Default)]
 struct TroubleState {
-    told_at: Option<Instant>,
-    untold: u64,
+    failures: OnceAMinute,
     last_error: Option<String>,
 }
 
@@ -215,17 +215,10 @@ impl Trouble {
         let line = chain(error);
         let failures = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.untold += 1;
             state.last_error = Some(line.clone());
-            let lately = state
-                .told_at
-                .is_some_and(|told| now.saturating_duration_since(told) < WARN_EVERY);
-            if lately {
-                return;
-            }
-            state.told_at = Some(now);
-            std::mem::take(&mut state.untold)
+            state.failures.count(now)
         };
+        let Some(failures) = failures else { return };
         self.told.store(true, Ordering::Relaxed);
         warn!(
             target: events::SHARED_CACHE,
@@ -250,4 +243,3 @@ impl Trouble {
 const FAILURES_TO_OPEN: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const WARN_EVERY: Duration = Duration::from_secs(60);
