@@ -127,7 +127,8 @@ impl Guard {
         let error = match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(Ok(done))) => {
                 note("ok");
-                if circuit.works() && self.trouble.is_over() {
+                // A store that is read again and takes no writes is still in trouble.
+                if circuit.works() && !self.is_bypassed() && self.trouble.is_over() {
                     info!(
                         target: events::SHARED_CACHE,
                         operation, "the shared cache works again"

@@ -208,3 +208,39 @@ async fn a_store_that_works_again_is_told_once() {
     );
     assert!(told[0].contains("the shared cache works again"), "{told:?}");
 }
+
+/// It is read again, and takes no writes, as a replica of Redis or a full one: that is no end of the
+/// trouble.
+#[cfg(feature = "shared-cache")]
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_only_read_again_does_not_work_again() {
+    use super::{settle, store::StoreMood};
+
+    listen();
+    let (world, store) = World::with_store(HOUR);
+    let work = async |name: &str| {
+        for user in 0..10 {
+            world.get(&format!("{name}-{user}")).await.unwrap();
+            settle().await;
+        }
+    };
+    store.set_mood(StoreMood::Down);
+    work("down").await;
+    assert_eq!(said().len(), 1);
+    store.set_mood(StoreMood::Full);
+    for n in 0..5 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        work(&format!("full-{n}")).await;
+    }
+    assert!(
+        world.store_status().hits + world.store_status().misses > 0,
+        "it is read"
+    );
+    assert_eq!(said(), [""; 0]);
+    store.set_mood(StoreMood::Ok);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    work("up").await;
+    let told = said();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("the shared cache works again"), "{told:?}");
+}
