@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use super::{
+    admission::Urgency,
     clock::Moment,
     flight::{Outcome, Pilot},
     peers::{FIND_LIMIT, Found, LOCK_LIMIT, Lock, Peers},
     policy::Zone,
-    upstream::Urgency,
 };
 use crate::{
     error::{Error, ErrorKind},

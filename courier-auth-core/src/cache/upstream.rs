@@ -8,12 +8,15 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{Instant, timeout},
 };
 use tracing::{info, warn};
 
-use super::breaker::{Breaker, Probe, Refusal};
+use super::{
+    admission::{Admission, Epochs, Permit, Ticket, Urgency},
+    breaker::{Breaker, Probe, Refusal},
+};
 use crate::{
     error::{Error, ErrorKind, chain},
     events::{self, OnceAMinute},
@@ -111,10 +114,7 @@ impl Gate {
         let Ok(Ok(call)) = timeout(QUEUE_WAIT, permits.acquire_owned()).await else {
             return Err(self.too_many(Instant::now())).inspect_err(note_skip);
         };
-        Ok(Permit {
-            _call: call,
-            _background: None,
-        })
+        Ok(Permit::new(call, None))
     }
 
     /// Leaves the queue, and looks again whether Courier is worth a call: it may have failed for
@@ -236,10 +236,8 @@ impl Gate {
             Urgency::Foreground => None,
             Urgency::Background => Some(Arc::clone(&self.background).try_acquire_owned().ok()?),
         };
-        Some(Permit {
-            _call: Arc::clone(&self.permits).try_acquire_owned().ok()?,
-            _background: background,
-        })
+        let call = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(Permit::new(call, background))
     }
 
     /// Somebody who waits gets no token. Nothing else says so: Courier answers.
@@ -267,80 +265,6 @@ impl Gate {
         self.key_epoch
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether somebody waits for the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    Foreground,
-    Background,
-}
-
-impl Urgency {
-    /// For logs and metrics.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Foreground => "foreground",
-            Self::Background => "background",
-        }
-    }
-}
-
-/// What a flight holds until it has landed.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    pub(crate) epochs: Epochs,
-    probes: Vec<Probe>,
-    permit: Option<Permit>,
-    ticket: Option<Ticket>,
-    look: Option<OwnedSemaphorePermit>,
-}
-
-impl Admission {
-    /// Whether it is good for a look and not for a call.
-    pub(crate) fn is_for_a_look(&self) -> bool {
-        self.look.is_some()
-    }
-
-    /// Whether it has to [`wait`](Gate::wait) for its permit.
-    pub(crate) fn is_queued(&self) -> bool {
-        self.permit.is_none()
-    }
-}
-
-/// When a flight was let through: what has changed since is not to be learnt from its end.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Epochs {
-    /// API keys before the one that it sent.
-    pub(crate) key: u64,
-    latch: u64,
-    breaker: u64,
-}
-
-/// The right to one call.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    _call: OwnedSemaphorePermit,
-    _background: Option<OwnedSemaphorePermit>,
-}
-
-/// A place in the queue for a permit.
-#[derive(Debug)]
-struct Ticket(Arc<AtomicUsize>);
-
-impl Ticket {
-    fn take(queued: &Arc<AtomicUsize>) -> Option<Self> {
-        let place = queued.fetch_add(1, Ordering::Relaxed);
-        // Gives the place back when it was one too many.
-        let ticket = Self(Arc::clone(queued));
-        (place < MAX_QUEUED).then_some(ticket)
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -400,7 +324,6 @@ fn key_refused(refusal: Refusal) -> Error {
 const MAX_CALLS: usize = 16;
 /// The rest is kept free for callers that wait.
 const MAX_BACKGROUND_CALLS: usize = 12;
-const MAX_QUEUED: usize = 256;
 /// Flights that look for another replica's token at once: a deploy empties every replica's cache.
 /// The rest asks Courier straight away.
 const MAX_LOOKS_AT_PEERS: usize = 1024;

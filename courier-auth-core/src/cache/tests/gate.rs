@@ -161,7 +161,7 @@ async fn a_probe_that_queued_is_let_through() {
     let user = crate::UserId::from(1);
     let other = crate::UserId::from(2);
     let now = tokio::time::Instant::now;
-    let urgency = crate::cache::upstream::Urgency::Foreground;
+    let urgency = crate::cache::admission::Urgency::Foreground;
     let full: Vec<_> = (0..16)
         .map(|_| gate.admit(urgency, now()).unwrap())
         .collect();
@@ -184,7 +184,7 @@ async fn a_probe_that_queued_is_let_through() {
 /// They are no failures in a row with what happens now.
 #[tokio::test(start_paused = true)]
 async fn failures_from_before_an_outage_do_not_count_after_it() {
-    use crate::cache::upstream::{Gate, Urgency};
+    use crate::cache::{admission::Urgency, upstream::Gate};
 
     let gate = Gate::new();
     let users = [crate::UserId::from(1), crate::UserId::from(2)];
