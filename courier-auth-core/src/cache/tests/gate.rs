@@ -195,15 +195,20 @@ async fn failures_from_before_an_outage_do_not_count_after_it() {
             gate.record(Err(&down), user, epochs, now());
         }
     };
-    let admit = || gate.admit(Urgency::Foreground, now()).unwrap().epochs;
+    let admit = || gate.admit(Urgency::Foreground, now()).unwrap();
 
-    let early = admit();
+    let mut full: Vec<_> = (0..16).map(|_| admit()).collect();
+    let mut queued = admit();
+    let early = full[0].epochs;
     fail(early, 5);
     assert!(gate.is_open());
     gate.record(Ok(()), &users[0], early, now());
     assert!(!gate.is_open());
     fail(early, 10);
-    let new = admit();
+    // It asks after the outage, though it came before.
+    full.pop();
+    let permit = gate.wait().await.unwrap();
+    let new = gate.board(&mut queued, permit).unwrap();
     fail(new, 4);
     assert!(!gate.is_open());
     fail(new, 1);
