@@ -7,7 +7,10 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     sync::LazyLock,
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 /// A caller that had to wait, or got no token.
 pub(crate) const REQUEST: &str = "courier_auth::request";
@@ -34,3 +37,27 @@ impl fmt::Display for Hash {
         write!(f, "{:016x}", self.0)
     }
 }
+
+/// Counts what may happen for every user, and is said once a minute.
+#[derive(Debug, Default)]
+pub(crate) struct OnceAMinute {
+    said_at: Option<Instant>,
+    unsaid: u64,
+}
+
+impl OnceAMinute {
+    /// One more. Returns how many there were since the last time, if it is to be said now.
+    pub(crate) fn count(&mut self, now: Instant) -> Option<u64> {
+        self.unsaid += 1;
+        let lately = self
+            .said_at
+            .is_some_and(|said| now.saturating_duration_since(said) < MINUTE);
+        if lately {
+            return None;
+        }
+        self.said_at = Some(now);
+        Some(std::mem::take(&mut self.unsaid))
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);

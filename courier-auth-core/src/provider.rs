@@ -114,7 +114,8 @@ impl TokenProvider {
     }
 
     /// Uses another API key from now on. Cached tokens stay, those in a shared cache as well: it is
-    /// read with both keys and written with the new one.
+    /// read with both keys and written with the new one. Whoever waits for a token that Courier
+    /// refuses to the old key gets one of the new key.
     ///
     /// # Errors
     ///

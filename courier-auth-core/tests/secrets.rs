@@ -18,6 +18,7 @@ use courier_auth_core::{
     CourierClient, Endpoint, Error, Reply, TokenProvider, TokenRequest,
     emulator::{Emulator, ErrorBody, Fault},
 };
+use futures_util::future::join_all;
 use tracing_subscriber::{
     Layer, filter::LevelFilter, fmt::layer, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -95,6 +96,7 @@ async fn no_secret_is_printed_logged_or_answered() {
     one_hash_for_the_user(&above_debug.text());
     construction(&record);
     outage(&record).await;
+    crowd().await;
     #[cfg(feature = "redis")]
     tokens.extend(shared_cache(&record).await);
 
@@ -285,6 +287,18 @@ async fn outage(record: &Record) {
     let smuggled = TokenRequest::for_user(format!("bob user_id:{USER}"));
     record.show(&endpoint.reply(&call, Some(smuggled)).await);
     record.show(&Reply::not_configured("add the layer"));
+}
+
+/// More new users at once than may wait.
+async fn crowd() {
+    let courier = Emulator::with_api_key(KEY).serve(0).await.unwrap();
+    let provider = TokenProvider::builder(KEY).base_url(courier.url());
+    let provider = provider.build().unwrap();
+    let users: Vec<_> = (0..400)
+        .map(|n| TokenRequest::for_user(format!("{USER}-{n}")))
+        .collect();
+    let outcomes = join_all(users.iter().map(|user| provider.token(user))).await;
+    assert!(outcomes.iter().any(Result::is_err));
 }
 
 /// A shared cache that cannot be reached, with secrets wherever there may be one.

@@ -10,9 +10,9 @@ use crate::error::Error;
 
 /// Leaves Courier alone for a while, then lets one caller try.
 ///
-/// Used twice: for failures that touch several users, and for a refused API key. Never terminal:
-/// after each pause exactly one probe goes through, and a probe that is dropped without a verdict
-/// makes room for the next.
+/// Used for failures that touch several users, for a refused API key, and for the store that
+/// replicas share. Never terminal: after each pause exactly one probe goes through, and a probe that
+/// is dropped without a verdict makes room for the next.
 pub(crate) struct Breaker {
     first_pause: Duration,
     longest_pause: Duration,
@@ -26,7 +26,8 @@ impl Breaker {
             longest_pause,
             state: Mutex::new(State {
                 phase: Phase::Closed,
-                openings: 0,
+                epoch: 0,
+                doublings: 0,
                 reason: None,
                 probes: 0,
             }),
@@ -35,24 +36,22 @@ impl Breaker {
 
     /// Lets a caller through, as the probe if it is the first after a pause; or says why not and
     /// for how long.
-    pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Result<Option<Probe>, Refusal> {
+    pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Result<Pass, Refusal> {
         let mut state = self.lock();
+        let epoch = state.epoch;
         let wait = match state.phase {
-            Phase::Closed => return Ok(None),
+            Phase::Closed => return Ok(Pass { epoch, probe: None }),
             Phase::Open { until } if now < until => until - now,
             Phase::Probing { begun, .. } if now < begun + PROBE_LIMIT => PROBE_WAIT,
-            Phase::Open { until: since } | Phase::Probing { since, .. } => {
+            Phase::Open { .. } | Phase::Probing { .. } => {
                 state.probes += 1;
                 let id = state.probes;
-                state.phase = Phase::Probing {
-                    id,
-                    since,
-                    begun: now,
-                };
-                return Ok(Some(Probe {
-                    breaker: Arc::clone(self),
-                    id,
-                }));
+                state.phase = Phase::Probing { id, begun: now };
+                let breaker = Arc::clone(self);
+                return Ok(Pass {
+                    epoch,
+                    probe: Some(Probe { breaker, id }),
+                });
             }
         };
         Err(Refusal {
@@ -71,22 +70,29 @@ impl Breaker {
         }
     }
 
+    /// Whether it has opened since a call was let through, so that the call's failure is no news.
+    pub(crate) fn has_opened_since(&self, epoch: u64) -> bool {
+        self.lock().epoch != epoch
+    }
+
     /// Pauses, longer each time until it is closed; jittered by `u` so that replicas do not probe
-    /// together. A late failure of a call from before the pause does not lengthen it.
+    /// together. Not for a call that was let through before the last time, however late it fails:
+    /// that says nothing new.
     ///
     /// Returns for how long, if it does.
-    pub(crate) fn open(&self, now: Instant, reason: Error, u: f64) -> Option<Duration> {
+    pub(crate) fn open(&self, epoch: u64, now: Instant, reason: Error, u: f64) -> Option<Duration> {
         let mut state = self.lock();
-        if matches!(state.phase, Phase::Open { until } if until > now) {
+        if state.epoch != epoch {
             return None;
         }
-        let doublings = state.openings.min(16);
+        let doublings = state.doublings.min(16);
         let pause = (self.first_pause * 2_u32.pow(doublings)).min(self.longest_pause);
         let pause = pause.mul_f64(0.8 + 0.4 * u).min(self.longest_pause);
         let asked = reason.retry_after().unwrap_or_default();
         let pause = pause.max(asked.min(self.longest_pause));
         state.phase = Phase::Open { until: now + pause };
-        state.openings = state.openings.saturating_add(1);
+        state.epoch += 1;
+        state.doublings = state.doublings.saturating_add(1);
         state.reason = Some(reason);
         Some(pause)
     }
@@ -96,7 +102,7 @@ impl Breaker {
         let mut state = self.lock();
         let was_open = !matches!(state.phase, Phase::Closed);
         state.phase = Phase::Closed;
-        state.openings = 0;
+        state.doublings = 0;
         state.reason = None;
         was_open
     }
@@ -116,6 +122,14 @@ impl fmt::Debug for Breaker {
     }
 }
 
+/// A call that may be made.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    /// How often the breaker had opened by then: what its failure is worth depends on it.
+    pub(crate) epoch: u64,
+    pub(crate) probe: Option<Probe>,
+}
+
 /// Why a caller may not ask Courier now.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -133,19 +147,21 @@ pub(crate) struct Probe {
 impl Drop for Probe {
     fn drop(&mut self) {
         let mut state = self.breaker.lock();
-        if let Phase::Probing { id, since, .. } = state.phase
+        if let Phase::Probing { id, begun } = state.phase
             && id == self.id
         {
-            // No verdict: the next caller probes. The pause is over as it was, and no later than
-            // that: a verdict that is on its way must find it so.
-            state.phase = Phase::Open { until: since };
+            // No verdict: the next caller probes. The pause was over when this one began.
+            state.phase = Phase::Open { until: begun };
         }
     }
 }
 
 struct State {
     phase: Phase,
-    openings: u32,
+    /// Counts openings.
+    epoch: u64,
+    /// Openings since it was closed.
+    doublings: u32,
     reason: Option<Error>,
     probes: u64,
 }
@@ -153,15 +169,8 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Closed,
-    Open {
-        until: Instant,
-    },
-    Probing {
-        id: u64,
-        /// The end of the pause.
-        since: Instant,
-        begun: Instant,
-    },
+    Open { until: Instant },
+    Probing { id: u64, begun: Instant },
 }
 
 /// What a caller is told to wait while somebody else probes.
@@ -188,39 +197,40 @@ mod tests {
     async fn one_probe_after_each_pause() {
         let breaker = Breaker::new(FIRST, LONGEST);
         let now = Instant::now();
-        assert!(breaker.admit(now).unwrap().is_none());
-        breaker.open(now, down(), 0.5);
+        let first = breaker.admit(now).unwrap();
+        assert!(first.probe.is_none());
+        breaker.open(first.epoch, now, down(), 0.5);
         assert_eq!(breaker.admit(now).unwrap_err().after, FIRST);
-        let probe = breaker.admit(now + FIRST).unwrap();
+        let probe = breaker.admit(now + FIRST).unwrap().probe;
         assert!(probe.is_some());
         assert!(breaker.admit(now + FIRST).is_err(), "one probe at a time");
         breaker.close();
         drop(probe);
-        assert!(breaker.admit(now + FIRST).unwrap().is_none());
+        assert!(breaker.admit(now + FIRST).unwrap().probe.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_without_verdict_makes_room_for_the_next() {
         let breaker = Breaker::new(FIRST, LONGEST);
         let now = Instant::now();
-        breaker.open(now, down(), 0.5);
+        breaker.open(0, now, down(), 0.5);
         tokio::time::advance(FIRST).await;
         let now = Instant::now();
         drop(breaker.admit(now).unwrap());
-        assert!(breaker.admit(now).unwrap().is_some());
+        assert!(breaker.admit(now).unwrap().probe.is_some());
     }
 
     /// On a real clock a verdict carries a time that lies before the probe is given back.
     #[tokio::test(start_paused = true)]
     async fn a_failed_probe_pauses_again_whatever_comes_first() {
         let breaker = Breaker::new(FIRST, LONGEST);
-        breaker.open(Instant::now(), down(), 0.5);
+        breaker.open(0, Instant::now(), down(), 0.5);
         tokio::time::advance(FIRST).await;
         let verdict = Instant::now();
-        let probe = breaker.admit(verdict).unwrap();
+        let Pass { epoch, probe } = breaker.admit(verdict).unwrap();
         tokio::time::advance(Duration::from_millis(1)).await;
         drop(probe);
-        assert_eq!(breaker.open(verdict, down(), 0.5), Some(2 * FIRST));
+        assert_eq!(breaker.open(epoch, verdict, down(), 0.5), Some(2 * FIRST));
         assert!(breaker.admit(Instant::now()).is_err());
     }
 
@@ -228,12 +238,12 @@ mod tests {
     async fn an_old_probe_does_not_end_a_newer_one() {
         let breaker = Breaker::new(FIRST, LONGEST);
         let now = Instant::now();
-        breaker.open(now, down(), 0.5);
+        breaker.open(0, now, down(), 0.5);
         let old = breaker.admit(now + FIRST).unwrap();
-        breaker.open(now + FIRST, down(), 0.5);
+        breaker.open(old.epoch, now + FIRST, down(), 0.5);
         let later = now + 4 * FIRST;
         let new = breaker.admit(later).unwrap();
-        assert!(new.is_some());
+        assert!(new.probe.is_some());
         drop(old);
         assert!(breaker.admit(later).is_err());
     }
@@ -243,20 +253,44 @@ mod tests {
     async fn a_probe_that_is_never_given_back_does_not_stop_everybody_for_ever() {
         let breaker = Breaker::new(FIRST, LONGEST);
         let now = Instant::now();
-        breaker.open(now, down(), 0.5);
+        breaker.open(0, now, down(), 0.5);
         let begun = now + 10 * FIRST;
         let lost = breaker.admit(begun).unwrap();
-        assert!(lost.is_some());
+        assert!(lost.probe.is_some());
         let later = begun + Duration::from_secs(30);
         let sooner = later - Duration::from_millis(1);
         #[cfg(feature = "shared-cache")]
         assert!(!breaker.would_admit(sooner) && breaker.would_admit(later));
         assert!(breaker.admit(sooner).is_err());
         let next = breaker.admit(later).unwrap();
-        assert!(next.is_some());
+        assert!(next.probe.is_some());
         assert!(breaker.admit(later).is_err(), "one probe at a time");
         drop(lost);
         assert!(breaker.admit(later).is_err(), "the lost one says nothing");
+    }
+
+    /// Neither during the pause, nor when it is over, nor beside the probe or after it.
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_from_before_a_pause_says_nothing() {
+        let breaker = Breaker::new(FIRST, LONGEST);
+        let now = Instant::now();
+        let early = breaker.admit(now).unwrap();
+        let late = breaker.admit(now).unwrap();
+        assert!(!breaker.has_opened_since(late.epoch));
+        breaker.open(early.epoch, now, down(), 0.5);
+        assert!(breaker.has_opened_since(late.epoch));
+        let over = now + FIRST;
+        for at in [now, over] {
+            assert_eq!(breaker.open(late.epoch, at, down(), 0.5), None);
+        }
+        let probe = breaker.admit(over).unwrap();
+        assert!(probe.probe.is_some());
+        assert_eq!(breaker.open(late.epoch, over, down(), 0.5), None);
+        let pause = breaker.open(probe.epoch, over, down(), 0.5);
+        assert_eq!(pause, Some(2 * FIRST));
+        breaker.close();
+        assert_eq!(breaker.open(late.epoch, over, down(), 0.5), None);
+        assert!(breaker.admit(over).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -264,7 +298,8 @@ mod tests {
         let breaker = Breaker::new(FIRST, LONGEST);
         let mut now = Instant::now();
         for expected in [5, 10, 20, 40, 60, 60] {
-            breaker.open(now, down(), 0.5);
+            let epoch = breaker.admit(now).unwrap().epoch;
+            breaker.open(epoch, now, down(), 0.5);
             let after = breaker.admit(now).unwrap_err().after;
             assert_eq!(after, Duration::from_secs(expected));
             now += after;

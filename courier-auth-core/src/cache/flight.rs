@@ -8,24 +8,21 @@ use futures_util::FutureExt;
 use tokio::{
     runtime::Handle,
     sync::watch,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
 use tracing::{Instrument, Span, field::Empty, info_span};
 
 use super::{
+    admission::{Admission, Epochs, Urgency},
     clock::Moment,
-    gone,
-    log::Tries,
     peers::Held,
     shared::{Home, Shared},
     slot::{Slot, Variant},
-    upstream::{Admission, QUEUE_WAIT, Urgency},
 };
 use crate::{
     error::{Error, ErrorKind},
-    events, metrics,
+    events,
     request::Grant,
-    retry::{Step, with_retries},
     token::{Token, TokenId},
 };
 
@@ -124,8 +121,11 @@ pub(super) enum Outcome {
     Found(Token),
     /// Somebody took the flight over before it asked, with what it was admitted with.
     Relieved,
-    /// Courier was not asked: it may not be, or another replica is at it (`yielded`).
+    /// Looked in vain, and Courier was not asked: it may not be, or another replica is at it
+    /// (`yielded`).
     PutOff { error: Error, yielded: bool },
+    /// Queued in vain: Courier failed for everybody meanwhile, or there are too many.
+    Refused(Error),
 }
 
 /// The side of a flight that flies it. Whatever happens to it, a landing is published and the
@@ -137,9 +137,9 @@ pub(crate) struct Pilot {
     pub(super) mission: Mission,
     pub(super) flight: Arc<Flight>,
     publisher: watch::Sender<Option<Landing>>,
-    pub(super) key_epoch: u64,
+    pub(super) epochs: Epochs,
     /// When Courier was asked.
-    sent: Option<Moment>,
+    pub(super) sent: Option<Moment>,
     /// To be given back in the end.
     pub(super) lock: Option<Held>,
     pub(super) since: Instant,
@@ -157,7 +157,7 @@ impl Pilot {
         admission: Admission,
     ) -> Self {
         let (publisher, landing) = watch::channel(None);
-        let key_epoch = admission.key_epoch;
+        let epochs = admission.epochs;
         slot.pin();
         Self {
             flight: Arc::new(Flight {
@@ -171,7 +171,7 @@ impl Pilot {
             grant,
             mission,
             publisher,
-            key_epoch,
+            epochs,
             sent: None,
             lock: None,
             since: Instant::now(),
@@ -219,59 +219,10 @@ impl Pilot {
         if let Some(outcome) = self.look().await {
             return outcome;
         }
-        if self.flight.admission().is_none() {
-            return Outcome::Relieved;
+        if let Some(outcome) = self.queue().await {
+            return outcome;
         }
         Outcome::Asked(self.ask().await)
-    }
-
-    async fn ask(&mut self) -> Result<Token, Error> {
-        let flight = Arc::clone(&self.flight);
-        let queued = flight
-            .admission()
-            .as_ref()
-            .is_some_and(Admission::is_queued);
-        if queued {
-            flight.promise(QUEUE_WAIT);
-            let permit = self.shared.gate.wait().await?;
-            match &mut *flight.admission() {
-                Some(admission) => self.shared.gate.board(admission, permit)?,
-                None => return Err(gone()),
-            }
-            self.shared.show_gauges();
-        }
-
-        let clock = &self.shared.clock;
-        let upstream = &flight.home.upstream;
-        let grant = &self.grant;
-        let mut tries = Tries::default();
-        let asked = with_retries(
-            async || Ok((clock.now(), upstream.issue(grant).await?)),
-            |step| match step {
-                Step::Attempt { within } => {
-                    tries.begin();
-                    flight.promise(within);
-                }
-                Step::Failure(error) => tries.end(Err(error)),
-                Step::Pause { within } => flight.promise(within),
-            },
-        );
-        let Ok(answer) = timeout(DEADLINE, asked).await else {
-            tries.cut_off();
-            return Err(Error::new(
-                ErrorKind::Timeout,
-                "Courier did not answer within 10 seconds",
-            ));
-        };
-        let (sent, issued) = answer?;
-        if let Some(date) = issued.date {
-            metrics::clocks(clock.now().wall, date);
-        }
-        let token = Token::accept(issued, grant, sent, clock.clone());
-        // A token that cannot be used is a bad answer like any other.
-        tries.end(token.as_ref().map(|_token| ()));
-        self.sent = Some(sent);
-        token
     }
 
     /// Clears the slot and publishes the outcome. Returns a token that other replicas want to know
@@ -297,6 +248,13 @@ impl Pilot {
                 self.publish(Landing::Failed(error), outcome);
                 return None;
             }
+            // What it is refused for was said, and counted, where it happened.
+            Outcome::Refused(error) => {
+                self.relieve(|_variant| {});
+                self.publish(Landing::Failed(error), "put_off");
+                self.shared.tidy(&self.grant.user_id, &self.slot);
+                return None;
+            }
         };
         let mut news = None;
         {
@@ -312,7 +270,8 @@ impl Pilot {
                     }
                 }
                 if let Err(error) = &outcome
-                    && is_about_the_user(error.kind())
+                    // It has a clock of its own, which holds for everybody.
+                    && error.kind() != ErrorKind::ApiKeyRefused
                 {
                     variant.note_failure(error.clone(), now.mono);
                 }
@@ -322,7 +281,7 @@ impl Pilot {
         let verdict = outcome.as_ref().map(|_token| ());
         self.shared
             .gate
-            .record(verdict, &self.grant.user_id, self.key_epoch, now.mono);
+            .record(verdict, &self.grant.user_id, self.epochs, now.mono);
         self.shared.note(verdict, now.wall);
         self.note_failure(&outcome);
         match outcome {
@@ -365,16 +324,5 @@ impl Drop for Pilot {
     }
 }
 
-/// Whether the failure says anything about asking for this user again. A refused API key and an
-/// open breaker have clocks of their own, which hold for everybody.
-fn is_about_the_user(kind: ErrorKind) -> bool {
-    !matches!(
-        kind,
-        ErrorKind::ApiKeyRefused | ErrorKind::CircuitOpen | ErrorKind::Overloaded
-    )
-}
-
-/// From the permit on. Room for three tries of two seconds and the pauses between them.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// How late a sign of life may be before the task counts as stranded.
 const SLACK: Duration = Duration::from_secs(1);

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use super::{
+    admission::Urgency,
     clock::Moment,
     flight::{Outcome, Pilot},
     peers::{FIND_LIMIT, Found, LOCK_LIMIT, Lock, Peers},
     policy::Zone,
-    upstream::Urgency,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -92,7 +92,7 @@ impl Pilot {
         let mut place = self.flight.admission();
         // Nobody's, if somebody has taken the flight over.
         let place = place.as_mut().ok_or_else(super::gone)?;
-        self.key_epoch = admission.key_epoch;
+        self.epochs = admission.epochs;
         *place = admission;
         Ok(())
     }

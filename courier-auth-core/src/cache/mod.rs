@@ -1,10 +1,12 @@
 //! Tokens by user: served while they are fresh, refreshed before they end, asked for once.
 //!
-//! `policy` decides, `slot` remembers, `flight` asks Courier in a task of its own, `upstream`
-//! says whether Courier may be asked (with a `breaker`), `peers` are the other replicas and `look`
-//! asks them first, `clock` tells the time, `shared` is what they all need. `step` looks at a slot
+//! `policy` decides, `slot` remembers, `flight` gets a token in a task of its own: `look` asks the
+//! other replicas, which are `peers`, and `ask` Courier. `upstream` says whether it may (with a
+//! `breaker`) and `admission` is what it then holds, `clock` tells the time, `shared` is what they all need. `step` looks at a slot
 //! and decides what a caller gets; this file waits for it.
 
+mod admission;
+mod ask;
 pub(crate) mod breaker;
 pub(crate) mod clock;
 mod flight;

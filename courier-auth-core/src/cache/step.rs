@@ -2,13 +2,14 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     TokenCache, Wish,
+    admission::Urgency,
     clock::Moment,
     flight::{Flight, Mission, Pilot},
     gone,
     policy::{self, Demand, Plan, Zone},
     shared::Home,
     slot::{Slot, SlotState},
-    upstream::{Urgency, overloaded},
+    upstream::overloaded,
 };
 use crate::{error::Error, metrics, request::Grant, token::Token};
 

@@ -8,15 +8,19 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{Instant, timeout},
 };
 use tracing::{info, warn};
 
-use super::breaker::{Breaker, Probe, Refusal};
+use super::{
+    admission::{Admission, Epochs, Permit, Ticket, Urgency},
+    breaker::{Breaker, Probe, Refusal},
+};
 use crate::{
     error::{Error, ErrorKind, chain},
-    events, metrics,
+    events::{self, OnceAMinute},
+    metrics,
     request::Grant,
     token::Issued,
 };
@@ -47,6 +51,7 @@ pub(crate) struct Gate {
     background: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
     looks: Arc<Semaphore>,
+    overload: Mutex<OnceAMinute>,
 }
 
 impl Gate {
@@ -60,6 +65,7 @@ impl Gate {
             background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
             queued: Arc::default(),
             looks: Arc::new(Semaphore::new(MAX_LOOKS_AT_PEERS)),
+            overload: Mutex::default(),
         }
     }
 
@@ -68,7 +74,8 @@ impl Gate {
     pub(crate) fn admit_look(&self) -> Option<Admission> {
         let look = Arc::clone(&self.looks).try_acquire_owned().ok()?;
         Some(Admission {
-            key_epoch: *self.key_epoch(),
+            // No call is made with it that could fail.
+            epochs: Epochs::default(),
             probes: Vec::new(),
             permit: None,
             ticket: None,
@@ -86,14 +93,17 @@ impl Gate {
         let permit = self.permit_now(urgency);
         let ticket = match (&permit, urgency) {
             (Some(_), _) => None,
-            (None, Urgency::Foreground) => Some(Ticket::take(&self.queued)?),
+            (None, Urgency::Foreground) => {
+                Some(Ticket::take(&self.queued).ok_or_else(|| self.too_many(now))?)
+            }
             (None, Urgency::Background) => return Err(overloaded()),
         };
+        let (epochs, probes) = self.check(now)?;
         Ok(Admission {
-            probes: self.check(now)?,
+            epochs,
+            probes,
             permit,
             ticket,
-            key_epoch: *self.key_epoch(),
             look: None,
         })
     }
@@ -102,38 +112,36 @@ impl Gate {
     pub(crate) async fn wait(&self) -> Result<Permit, Error> {
         let permits = Arc::clone(&self.permits);
         let Ok(Ok(call)) = timeout(QUEUE_WAIT, permits.acquire_owned()).await else {
-            return Err(overloaded()).inspect_err(note_skip);
+            return Err(self.too_many(Instant::now())).inspect_err(note_skip);
         };
-        Ok(Permit {
-            _call: call,
-            _background: None,
-        })
+        Ok(Permit::new(call, None))
     }
 
     /// Leaves the queue, and looks again whether Courier is worth a call: it may have failed for
     /// everybody meanwhile.
-    pub(crate) fn board(&self, admission: &mut Admission, permit: Permit) -> Result<(), Error> {
+    pub(crate) fn board(&self, admission: &mut Admission, permit: Permit) -> Result<Epochs, Error> {
         admission.ticket = None;
         // Whoever is the probe already would be refused because of itself.
         if admission.probes.is_empty() {
-            admission.probes = self.check(Instant::now()).inspect_err(note_skip)?;
+            let checked = self.check(Instant::now()).inspect_err(note_skip)?;
+            (admission.epochs, admission.probes) = checked;
         }
         admission.permit = Some(permit);
-        Ok(())
+        Ok(admission.epochs)
     }
 
-    /// Learns from the end of a flight.
+    /// Learns from the end of a flight, and of when it was let through.
     pub(crate) fn record(
         &self,
         outcome: Result<(), &Error>,
         user: &str,
-        key_epoch: u64,
+        epochs: Epochs,
         now: Instant,
     ) {
         let Err(error) = outcome else {
             self.reached();
-            let current = self.key_epoch();
-            if *current == key_epoch && self.key_latch.close() {
+            let current = self.key_in_use();
+            if *current == epochs.key && self.key_latch.close() {
                 info!(target: events::COURIER, "Courier accepts the API key again");
             }
             return;
@@ -142,9 +150,10 @@ impl Gate {
             ErrorKind::ApiKeyRefused => {
                 self.reached();
                 // Locked until it is open, so that a key that comes meanwhile is not stopped.
-                let current = self.key_epoch();
-                if *current == key_epoch
-                    && let Some(pause) = self.key_latch.open(now, error.clone(), fastrand::f64())
+                let current = self.key_in_use();
+                let (latch, reason) = (epochs.latch, error.clone());
+                if *current == epochs.key
+                    && let Some(pause) = self.key_latch.open(latch, now, reason, fastrand::f64())
                 {
                     // The flight itself says at ERROR what to do.
                     warn!(
@@ -156,14 +165,18 @@ impl Gate {
             }
             // A verdict about one request proves that Courier is there.
             ErrorKind::RequestRefused => self.reached(),
-            ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Timeout => {
+            // One that began before the breaker opened adds nothing to what is known.
+            ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Timeout
+                if !self.breaker.has_opened_since(epochs.breaker) =>
+            {
+                let (breaker, reason) = (epochs.breaker, error.clone());
                 let enough = self
                     .streak
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .add(user);
                 if enough
-                    && let Some(pause) = self.breaker.open(now, error.clone(), fastrand::f64())
+                    && let Some(pause) = self.breaker.open(breaker, now, reason, fastrand::f64())
                 {
                     warn!(
                         target: events::COURIER,
@@ -178,9 +191,14 @@ impl Gate {
         }
     }
 
+    /// How often the API key was changed.
+    pub(crate) fn key_epoch(&self) -> u64 {
+        *self.key_in_use()
+    }
+
     /// A new API key deserves a try at once.
     pub(crate) fn key_changed(&self) {
-        let mut current = self.key_epoch();
+        let mut current = self.key_in_use();
         *current += 1;
         self.key_latch.close();
     }
@@ -201,10 +219,16 @@ impl Gate {
         self.queued.load(Ordering::Relaxed)
     }
 
-    fn check(&self, now: Instant) -> Result<Vec<Probe>, Error> {
+    fn check(&self, now: Instant) -> Result<(Epochs, Vec<Probe>), Error> {
         let latch = self.key_latch.admit(now).map_err(key_refused)?;
         let breaker = self.breaker.admit(now).map_err(circuit_open)?;
-        Ok(latch.into_iter().chain(breaker).collect())
+        let epochs = Epochs {
+            key: self.key_epoch(),
+            latch: latch.epoch,
+            breaker: breaker.epoch,
+        };
+        let probes = latch.probe.into_iter().chain(breaker.probe);
+        Ok((epochs, probes.collect()))
     }
 
     fn permit_now(&self, urgency: Urgency) -> Option<Permit> {
@@ -212,10 +236,22 @@ impl Gate {
             Urgency::Foreground => None,
             Urgency::Background => Some(Arc::clone(&self.background).try_acquire_owned().ok()?),
         };
-        Some(Permit {
-            _call: Arc::clone(&self.permits).try_acquire_owned().ok()?,
-            _background: background,
-        })
+        let call = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(Permit::new(call, background))
+    }
+
+    /// Somebody who waits gets no token. Nothing else says so: Courier answers.
+    fn too_many(&self, now: Instant) -> Error {
+        let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = overload.count(now);
+        drop(overload);
+        if let Some(refused) = refused {
+            warn!(
+                target: events::COURIER,
+                refused, "users get no token because too many wait for one"
+            );
+        }
+        overloaded()
     }
 
     fn reached(&self) {
@@ -225,79 +261,10 @@ impl Gate {
         }
     }
 
-    fn key_epoch(&self) -> MutexGuard<'_, u64> {
+    fn key_in_use(&self) -> MutexGuard<'_, u64> {
         self.key_epoch
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether somebody waits for the answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Urgency {
-    Foreground,
-    Background,
-}
-
-impl Urgency {
-    /// For logs and metrics.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Foreground => "foreground",
-            Self::Background => "background",
-        }
-    }
-}
-
-/// What a flight holds until it has landed.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    pub(crate) key_epoch: u64,
-    probes: Vec<Probe>,
-    permit: Option<Permit>,
-    ticket: Option<Ticket>,
-    look: Option<OwnedSemaphorePermit>,
-}
-
-impl Admission {
-    /// Whether it is good for a look and not for a call.
-    pub(crate) fn is_for_a_look(&self) -> bool {
-        self.look.is_some()
-    }
-
-    /// Whether it has to [`wait`](Gate::wait) for its permit.
-    pub(crate) fn is_queued(&self) -> bool {
-        self.permit.is_none()
-    }
-}
-
-/// The right to one call.
-#[derive(Debug)]
-pub(crate) struct Permit {
-    _call: OwnedSemaphorePermit,
-    _background: Option<OwnedSemaphorePermit>,
-}
-
-/// A place in the queue for a permit.
-#[derive(Debug)]
-struct Ticket(Arc<AtomicUsize>);
-
-impl Ticket {
-    fn take(queued: &Arc<AtomicUsize>) -> Result<Self, Error> {
-        let place = queued.fetch_add(1, Ordering::Relaxed);
-        // Gives the place back when it was one too many.
-        let ticket = Self(Arc::clone(queued));
-        if place < MAX_QUEUED {
-            Ok(ticket)
-        } else {
-            Err(overloaded())
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -357,7 +324,6 @@ fn key_refused(refusal: Refusal) -> Error {
 const MAX_CALLS: usize = 16;
 /// The rest is kept free for callers that wait.
 const MAX_BACKGROUND_CALLS: usize = 12;
-const MAX_QUEUED: usize = 256;
 /// Flights that look for another replica's token at once: a deploy empties every replica's cache.
 /// The rest asks Courier straight away.
 const MAX_LOOKS_AT_PEERS: usize = 1024;

@@ -16,7 +16,8 @@ use super::{SharedCacheError, SharedCacheStatus, envelope::Poison};
 use crate::{
     cache::breaker::Breaker,
     error::{Error, ErrorKind, chain},
-    events, metrics,
+    events::{self, OnceAMinute},
+    metrics,
 };
 
 /// Stands between the provider and a store that may be slow, down, full or wrong, and counts.
@@ -117,7 +118,7 @@ impl Guard {
         limit: Duration,
         work: impl Future<Output = Result<T, SharedCacheError>>,
     ) -> Option<T> {
-        let Ok(_probe) = circuit.breaker.admit(Instant::now()) else {
+        let Ok(pass) = circuit.breaker.admit(Instant::now()) else {
             self.left_out(operation);
             return None;
         };
@@ -126,7 +127,8 @@ impl Guard {
         let error = match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(Ok(done))) => {
                 note("ok");
-                if circuit.works() && self.trouble.is_over() {
+                // A store that is read again and takes no writes is still in trouble.
+                if circuit.works() && !self.is_bypassed() && self.trouble.is_over() {
                     info!(
                         target: events::SHARED_CACHE,
                         operation, "the shared cache works again"
@@ -149,7 +151,7 @@ impl Guard {
         };
         self.counts.errors.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
-        circuit.fails(now, &error);
+        circuit.fails(pass.epoch, now, &error);
         self.trouble.note(operation, &error, now);
         None
     }
@@ -176,11 +178,11 @@ impl Circuit {
         self.breaker.close()
     }
 
-    fn fails(&self, now: Instant, error: &SharedCacheError) {
+    fn fails(&self, epoch: u64, now: Instant, error: &SharedCacheError) {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if failures >= FAILURES_TO_OPEN {
             let reason = Error::new(ErrorKind::Unavailable, error.to_string());
-            self.breaker.open(now, reason, fastrand::f64());
+            self.breaker.open(epoch, now, reason, fastrand::f64());
         }
     }
 }
@@ -205,8 +207,7 @@ struct Trouble {
 
 #[derive(Debug, Default)]
 struct TroubleState {
-    told_at: Option<Instant>,
-    untold: u64,
+    failures: OnceAMinute,
     last_error: Option<String>,
 }
 
@@ -215,17 +216,10 @@ impl Trouble {
         let line = chain(error);
         let failures = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.untold += 1;
             state.last_error = Some(line.clone());
-            let lately = state
-                .told_at
-                .is_some_and(|told| now.saturating_duration_since(told) < WARN_EVERY);
-            if lately {
-                return;
-            }
-            state.told_at = Some(now);
-            std::mem::take(&mut state.untold)
+            state.failures.count(now)
         };
+        let Some(failures) = failures else { return };
         self.told.store(true, Ordering::Relaxed);
         warn!(
             target: events::SHARED_CACHE,
@@ -250,4 +244,3 @@ impl Trouble {
 const FAILURES_TO_OPEN: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const WARN_EVERY: Duration = Duration::from_secs(60);

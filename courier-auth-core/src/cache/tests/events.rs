@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
-use tracing::{Event, Level, Subscriber, field::Field};
+use futures_util::future::join_all;
+use tracing::{Event, Subscriber, field::Field};
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::Context, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
 use super::{Mood, World};
+use crate::error::ErrorKind;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -33,9 +35,15 @@ fn listen() {
     said();
 }
 
-/// What was said since the last time, by whom it was said before.
+/// What was said since the last time, but for what single flights say above INFO.
 fn said() -> Vec<String> {
-    SAID.take()
+    let mut said = SAID.take();
+    said.retain(|line| !is_of_a_flight(line));
+    said
+}
+
+fn is_of_a_flight(line: &str) -> bool {
+    line.contains(" courier_auth::flight no new token")
 }
 
 struct Listener;
@@ -43,15 +51,13 @@ struct Listener;
 impl<S: Subscriber> Layer<S> for Listener {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = *event.metadata().level();
-        if level == Level::INFO || event.metadata().target() != "courier_auth::flight" {
-            let mut line = format!("{level} {}", event.metadata().target());
-            event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
-                if matches!(field.name(), "message" | "operation") {
-                    let _ = write!(line, " {value:?}");
-                }
-            });
-            SAID.with_borrow_mut(|said| said.push(line));
-        }
+        let mut line = format!("{level} {}", event.metadata().target());
+        event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
+            if matches!(field.name(), "message" | "operation" | "refused") {
+                let _ = write!(line, " {value:?}");
+            }
+        });
+        SAID.with_borrow_mut(|said| said.push(line));
     }
 }
 
@@ -107,6 +113,69 @@ async fn an_api_key_that_is_refused_and_accepted_again_is_told_once() {
     );
 }
 
+/// What a flight is refused in the queue has been said already, by whatever the refusal is for.
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_the_queue_when_courier_fails_says_nothing() {
+    listen();
+    for (down, most) in [
+        (Mood::Hang, 16 + 4),
+        (Mood::WantsKey("another", Duration::from_secs(1)), 16),
+    ] {
+        // Jitter decides how many fail in the same moment.
+        fastrand::seed(7);
+        let world = World::new(HOUR, 1000);
+        world.courier.set_mood(down.clone());
+        crowd(&world, "u", 200).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let said = SAID.take();
+        let of_flights = said.iter().filter(|line| is_of_a_flight(line)).count();
+        assert!((1..=most).contains(&of_flights), "{down:?}: {of_flights}");
+        assert_eq!(said.len() - of_flights, 1, "{down:?}");
+        // It is the trouble itself that a health page shows.
+        let kind = world.cache.status().last_error.unwrap().kind();
+        assert!(
+            matches!(kind, ErrorKind::Timeout | ErrorKind::ApiKeyRefused),
+            "{down:?}: {kind:?}"
+        );
+    }
+}
+
+/// No breaker says so, because Courier answers.
+#[tokio::test(start_paused = true)]
+async fn too_many_users_for_courier_are_told_once_a_minute() {
+    listen();
+    let world = World::new(HOUR, 1000);
+    world
+        .courier
+        .set_mood(Mood::Slow(Duration::from_millis(1900)));
+    crowd(&world, "first", 300).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let told = "WARN courier_auth::courier users get no token because too many wait for one";
+    let said = SAID.take();
+    assert_eq!(said, [format!("{told} 1")]);
+
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    crowd(&world, "second", 300).await;
+    let said = SAID.take();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with(told), "{said:?}");
+    let refused: usize = said[0].rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(
+        refused > 100,
+        "those of before, which nobody was told of: {refused}"
+    );
+}
+
+/// New users who come at once, and wait as long as they may.
+async fn crowd(world: &World, name: &str, users: usize) {
+    let users: Vec<_> = (0..users).map(|user| format!("{name}{user}")).collect();
+    let outcomes = join_all(users.iter().map(|user| world.get(user))).await;
+    assert!(
+        outcomes.iter().any(Result::is_err),
+        "not all of them get a token"
+    );
+}
+
 #[cfg(feature = "shared-cache")]
 #[tokio::test(start_paused = true)]
 async fn a_store_that_works_again_is_told_once() {
@@ -137,5 +206,41 @@ async fn a_store_that_works_again_is_told_once() {
         told[0].starts_with("INFO courier_auth::shared_cache"),
         "{told:?}"
     );
+    assert!(told[0].contains("the shared cache works again"), "{told:?}");
+}
+
+/// It is read again, and takes no writes, as a replica of Redis or a full one: that is no end of the
+/// trouble.
+#[cfg(feature = "shared-cache")]
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_only_read_again_does_not_work_again() {
+    use super::{settle, store::StoreMood};
+
+    listen();
+    let (world, store) = World::with_store(HOUR);
+    let work = async |name: &str| {
+        for user in 0..10 {
+            world.get(&format!("{name}-{user}")).await.unwrap();
+            settle().await;
+        }
+    };
+    store.set_mood(StoreMood::Down);
+    work("down").await;
+    assert_eq!(said().len(), 1);
+    store.set_mood(StoreMood::Full);
+    for n in 0..5 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        work(&format!("full-{n}")).await;
+    }
+    assert!(
+        world.store_status().hits + world.store_status().misses > 0,
+        "it is read"
+    );
+    assert_eq!(said(), [""; 0]);
+    store.set_mood(StoreMood::Ok);
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    work("up").await;
+    let told = said();
+    assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("the shared cache works again"), "{told:?}");
 }

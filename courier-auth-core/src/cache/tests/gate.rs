@@ -159,13 +159,14 @@ async fn a_probe_that_queued_is_let_through() {
     // All permits are taken by flights from before the outage was noticed.
     let gate = crate::cache::upstream::Gate::new();
     let now = tokio::time::Instant::now;
-    let urgency = crate::cache::upstream::Urgency::Foreground;
+    let urgency = crate::cache::admission::Urgency::Foreground;
     let full: Vec<_> = (0..16)
         .map(|_| gate.admit(urgency, now()).unwrap())
         .collect();
     let down = Error::new(ErrorKind::Unavailable, "down");
+    let epochs = full[0].epochs;
     for user in ["1", "2", "1", "1", "1"] {
-        gate.record(Err(&down), user, 0, now());
+        gate.record(Err(&down), user, epochs, now());
     }
     assert!(gate.is_open());
     tokio::time::sleep(Duration::from_secs(7)).await;
@@ -174,8 +175,41 @@ async fn a_probe_that_queued_is_let_through() {
     drop(full);
     let permit = gate.wait().await.unwrap();
     gate.board(&mut probe, permit).unwrap();
-    gate.record(Ok(()), "1", 0, now());
+    gate.record(Ok(()), "1", probe.epochs, now());
     assert!(!gate.is_open());
+}
+
+/// They are no failures in a row with what happens now.
+#[tokio::test(start_paused = true)]
+async fn failures_from_before_an_outage_do_not_count_after_it() {
+    use crate::cache::{admission::Urgency, upstream::Gate};
+
+    let gate = Gate::new();
+    let now = tokio::time::Instant::now;
+    let down = Error::new(ErrorKind::Unavailable, "down");
+    let fail = |epochs, times: usize| {
+        for user in ["1", "2"].into_iter().cycle().take(times) {
+            gate.record(Err(&down), user, epochs, now());
+        }
+    };
+    let admit = || gate.admit(Urgency::Foreground, now()).unwrap();
+
+    let mut full: Vec<_> = (0..16).map(|_| admit()).collect();
+    let mut queued = admit();
+    let early = full[0].epochs;
+    fail(early, 5);
+    assert!(gate.is_open());
+    gate.record(Ok(()), "1", early, now());
+    assert!(!gate.is_open());
+    fail(early, 10);
+    // It asks after the outage, though it came before.
+    full.pop();
+    let permit = gate.wait().await.unwrap();
+    let new = gate.board(&mut queued, permit).unwrap();
+    fail(new, 4);
+    assert!(!gate.is_open());
+    fail(new, 1);
+    assert!(gate.is_open());
 }
 
 #[tokio::test(start_paused = true)]

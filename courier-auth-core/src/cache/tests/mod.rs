@@ -97,6 +97,8 @@ pub(super) enum Mood {
     Slow(Duration),
     Hang,
     Status(u16, Option<Duration>),
+    /// After a while, refuses every API key but this.
+    WantsKey(&'static str, Duration),
     /// An answer that is no token.
     Garbage,
     WrongUser,
@@ -121,6 +123,7 @@ struct CourierState {
 #[derive(Default)]
 struct Script {
     mood: Option<Mood>,
+    api_key: String,
     /// Whether answers say what time it is at Courier.
     without_date: bool,
     calls: usize,
@@ -212,8 +215,14 @@ impl Courier {
         edit(&mut self.0.script.lock().unwrap())
     }
 
-    async fn answer(&self, grant: &Grant, mood: Mood) -> Result<Issued, Error> {
+    async fn answer(&self, grant: &Grant, mood: Mood, key: &str) -> Result<Issued, Error> {
         match mood {
+            Mood::WantsKey(wanted, delay) => {
+                tokio::time::sleep(delay).await;
+                if key != wanted {
+                    return Err(refusal(401, None));
+                }
+            }
             Mood::Slow(delay) => tokio::time::sleep(delay).await,
             Mood::Hang => std::future::pending().await,
             Mood::Status(status, retry_after) => return Err(refusal(status, retry_after)),
@@ -264,7 +273,7 @@ impl Courier {
 #[async_trait]
 impl Upstream for Courier {
     async fn issue(&self, grant: &Grant) -> Result<Issued, Error> {
-        let mood = self.script(|script| {
+        let (mood, key) = self.script(|script| {
             script.calls += 1;
             script.running += 1;
             script.most_running = script.most_running.max(script.running);
@@ -273,11 +282,12 @@ impl Upstream for Courier {
             if !script.forgiven.contains(&grant.user_id) {
                 script.most_for_one_user = script.most_for_one_user.max(*running);
             }
-            script.mood.clone().unwrap_or(Mood::Ok)
+            let mood = script.mood.clone().unwrap_or(Mood::Ok);
+            (mood, script.api_key.clone())
         });
         // Also when the call is given up.
         let _running = Running(self.clone(), grant.user_id.clone());
-        self.answer(grant, mood).await
+        self.answer(grant, mood, &key).await
     }
 
     fn reconnected(&self) -> Arc<dyn Upstream> {
@@ -285,7 +295,8 @@ impl Upstream for Courier {
         Arc::new(self.clone())
     }
 
-    fn set_api_key(&self, _api_key: String) -> Result<(), Error> {
+    fn set_api_key(&self, api_key: String) -> Result<(), Error> {
+        self.script(|script| script.api_key = api_key);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@
 //!   up;
 //! * `advance`: time passes; `sleep`: the laptop sleeps; `set_clock`: the wall clock is set wrong;
 //! * `courier`: what it does from now on;
-//! * `invalidate` with a user, `new_key`;
+//! * `invalidate` with a user; `new_key`: the API key is `new` from now on;
 //! * `store`, in `scenarios_shared.json`, where there is one: what it does from now on; `replica`: from now on
 //!   another replica is asked, one that has just started or (by its number) one of before.
 //!
@@ -130,6 +130,10 @@ enum CourierDoes {
     Hang,
     Status(u16),
     StatusRetryAfter(u16, Span),
+    /// Takes a second to refuse every API key but `new`.
+    WantsNewKey,
+    /// Takes a second to refuse them all.
+    WantsAnotherKey,
     Garbage,
     WrongUser,
     SameExp,
@@ -353,6 +357,8 @@ impl CourierDoes {
             Self::Hang => Mood::Hang,
             Self::Status(status) => Mood::Status(*status, None),
             Self::StatusRetryAfter(status, Span(after)) => Mood::Status(*status, Some(*after)),
+            Self::WantsNewKey => Mood::WantsKey("new", Duration::from_secs(1)),
+            Self::WantsAnotherKey => Mood::WantsKey("another", Duration::from_secs(1)),
             Self::Garbage => Mood::Garbage,
             Self::WrongUser => Mood::WrongUser,
             Self::SameExp => Mood::SameExp,

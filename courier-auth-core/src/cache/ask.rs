@@ -1,0 +1,99 @@
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{
+    admission::Admission,
+    clock::Moment,
+    flight::{Outcome, Pilot},
+    log::Tries,
+    shared::Shared,
+    upstream::QUEUE_WAIT,
+};
+use crate::{
+    error::{Error, ErrorKind},
+    metrics,
+    retry::{Step, with_retries},
+    token::{Issued, Token},
+};
+
+/// How a flight asks Courier.
+impl Pilot {
+    /// Waits for a permit, unless it has one. `None` if Courier is to be asked.
+    pub(super) async fn queue(&mut self) -> Option<Outcome> {
+        let flight = Arc::clone(&self.flight);
+        match flight.admission().as_ref().map(Admission::is_queued) {
+            Some(true) => {}
+            Some(false) => return None,
+            None => return Some(Outcome::Relieved),
+        }
+        flight.promise(QUEUE_WAIT);
+        let gate = &self.shared.gate;
+        let boarded = match (gate.wait().await, &mut *flight.admission()) {
+            (_, None) => return Some(Outcome::Relieved),
+            (Ok(permit), Some(admission)) => gate.board(admission, permit),
+            (Err(error), Some(_)) => Err(error),
+        };
+        match boarded {
+            Ok(epochs) => self.epochs = epochs,
+            Err(error) => return Some(Outcome::Refused(error)),
+        }
+        self.shared.show_gauges();
+        None
+    }
+
+    pub(super) async fn ask(&mut self) -> Result<Token, Error> {
+        let mut tries = Tries::default();
+        let Ok(answer) = timeout(DEADLINE, self.call(&mut tries)).await else {
+            tries.cut_off();
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                "Courier did not answer within 10 seconds",
+            ));
+        };
+        let (sent, issued) = answer?;
+        let clock = &self.shared.clock;
+        if let Some(date) = issued.date {
+            metrics::clocks(clock.now().wall, date);
+        }
+        let token = Token::accept(issued, &self.grant, sent, clock.clone());
+        // A token that cannot be used is a bad answer like any other.
+        tries.end(token.as_ref().map(|_token| ()));
+        self.sent = Some(sent);
+        token
+    }
+
+    /// Calls Courier, and once more if the API key that it refuses is not the one in use any more:
+    /// whoever waits is not concerned with the old one.
+    async fn call(&mut self, tries: &mut Tries) -> Result<(Moment, Issued), Error> {
+        let Shared { clock, gate, .. } = &*self.shared;
+        let (flight, grant, sent) = (&self.flight, &self.grant, &mut self.epochs.key);
+        loop {
+            *tries = Tries::default();
+            let answer = with_retries(
+                async || Ok((clock.now(), flight.home.upstream.issue(grant).await?)),
+                |step| match step {
+                    Step::Attempt { within } => {
+                        // Before the key is read, so that a new one is never taken for refused
+                        // because of the old one.
+                        *sent = gate.key_epoch();
+                        tries.begin();
+                        flight.promise(within);
+                    }
+                    Step::Failure(error) => tries.end(Err(error)),
+                    Step::Pause { within } => flight.promise(within),
+                },
+            );
+            let answer: Result<_, Error> = answer.await;
+            let refused = answer
+                .as_ref()
+                .is_err_and(|error| error.kind() == ErrorKind::ApiKeyRefused);
+            if !refused || *sent == gate.key_epoch() {
+                return answer;
+            }
+        }
+    }
+}
+
+/// From the permit on. Room for three tries of two seconds and the pauses between them.
+const DEADLINE: Duration = Duration::from_secs(10);
