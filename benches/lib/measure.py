@@ -84,19 +84,19 @@ class Bench:
         upstream = stack.enter_context(self.upstream(0))
         hot = [Row(*row) for row in HOT if "hot" in parts]
         cold = [Row(*row) for row in COLD if "cold" in parts]
+        # The cold ones have room for all users that come.
         servers = {}
-        for row in hot + cold:
-            key = (row.framework, row.name)
-            if key not in servers:
+        for rows, users in ((hot, self.args.users), (cold, 0)):
+            for row in rows:
                 log(f"start {row.framework} {row.name}")
-                server = self.serve(*key, upstream.url, self.args.users)
-                servers[key] = stack.enter_context(server)
+                server = self.serve(row.framework, row.name, upstream.url, users)
+                servers[id(row)] = stack.enter_context(server)
         for number in range(self.args.rounds):
             log(f"round {number + 1} of {self.args.rounds}")
             for row in hot:
-                self.wrk(servers[row.framework, row.name], row, self.args.users)
+                self.wrk(servers[id(row)], row, self.args.users)
             for row in cold:
-                self.wrk(servers[row.framework, row.name], row, self.args.users, self.next_user)
+                self.wrk(servers[id(row)], row, self.args.users, self.next_user)
                 self.next_user += 1_000_000 // (len(COLD) * self.args.rounds)
         return {"hot": hot, "cold": cold}
 

@@ -167,7 +167,7 @@ Written by `benches/run`, which builds all of it and takes some twenty minutes.
 One core serves (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with `wrk`:
 {connections} connections that stay open, {args.users:,} users in an order without pattern, {args.rounds} runs of
 {args.seconds} s per row, row after row in each round. All rows answer with the same headers and as many bytes; all but two
-bare handlers take the user from the same request header. Figures are medians, and ratios medians of the ratios within a round, so
+bare handlers take the user from the same request header, and caches have room for twice the users. Figures are medians, and ratios medians of the ratios within a round, so
 that what disturbs the machine disturbs both sides. *Spread* is how far apart the runs of a row were. Compare ratios:
 the microseconds are this machine's.
 """

@@ -36,10 +36,14 @@ pub struct Constant {
 }
 
 impl Row {
-    /// Makes a row whose cache has the tokens of that many users.
+    /// Makes a row whose cache has the tokens of that many users, or room for all that may come.
     pub async fn warm(name: &str, upstream: &str, users: usize) -> Result<Self> {
-        // Shards fill unevenly, and the cold runs bring users of their own.
-        let row = Self::cold(name, upstream, (2 * users).max(1_000_000)).await?;
+        let room = match users {
+            0 => 1_000_000,
+            // The crate's default, or more: shards fill unevenly.
+            users => (2 * users).max(10_000),
+        };
+        let row = Self::cold(name, upstream, room).await?;
         row.fill(0..users).await?;
         Ok(row)
     }
