@@ -2,8 +2,8 @@
 //!
 //! `policy` decides, `slot` remembers, `flight` gets a token in a task of its own: `look` asks the
 //! other replicas, which are `peers`, and `ask` Courier. `upstream` says whether it may (with a
-//! `breaker`) and `admission` is what it then holds, `clock` tells the time, `shared` is what they all need. `step` looks at a slot
-//! and decides what a caller gets; this file waits for it.
+//! `breaker`) and `admission` is what it then holds, `clock` tells the time, `shared` is what they
+//! all need. `step` looks at a slot and decides what a caller gets; this file waits for it.
 
 mod admission;
 mod ask;
