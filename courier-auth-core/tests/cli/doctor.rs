@@ -1,0 +1,226 @@
+//! `courier-token doctor`.
+
+use std::{process::Command, time::Duration};
+
+use courier_auth_core::emulator::{Emulator, Fault};
+use serde_json::Value;
+
+use crate::{File, KEY, emulator, finish, program, server, with_courier};
+
+#[tokio::test]
+async fn doctor_finds_nothing_where_nothing_is_wrong() {
+    let courier = emulator().await;
+    let run = with_courier(&courier, &["doctor"]).await;
+    assert_eq!(run.code, 0, "{}", run.out);
+    assert_eq!(run.out.matches('✓').count(), 8, "{}", run.out);
+    assert!(run.out.contains("Tokens can be issued from here."));
+    assert_eq!(courier.issued_for("courier-token-doctor"), 1);
+    let call = courier.calls().pop().unwrap();
+    assert_eq!(call.expires_in.as_deref(), Some("300 seconds"));
+
+    let run = with_courier(&courier, &["doctor", "--json", "--user", "user-1"]).await;
+    let json = run.json();
+    assert_eq!(json["ok"], true);
+    assert_eq!(json["token"]["user_ids"], serde_json::json!(["user-1"]));
+    assert_eq!(courier.issued_for("user-1"), 1);
+}
+
+/// The check that fails, its code, and the exit status.
+async fn examined(command: Command) -> (String, String, i32) {
+    let run = finish(command, "").await;
+    let json = run.json();
+    let checks = json["checks"].as_array().unwrap();
+    assert_eq!(checks.len(), 7, "each is told of: {json:#}");
+    let text = |check: &Value, name: &str| check[name].as_str().unwrap().to_owned();
+    let mut odd = checks.iter().filter(|check| !check["code"].is_null());
+    let check = odd.next().unwrap();
+    assert!(odd.next().is_none(), "{json:#}");
+    assert!(!check["help"].as_array().unwrap().is_empty(), "{json:#}");
+    assert_eq!(json["ok"], run.code == 0);
+    (text(check, "check"), text(check, "code"), run.code)
+}
+
+#[tokio::test]
+async fn doctor_names_what_is_wrong_with_courier() {
+    let hour = Duration::from_secs(3600);
+    for (fault, check, code, exit) in [
+        (Fault::status(401), "token", "key-refused", 1),
+        (Fault::status(403), "token", "key-forbidden", 1),
+        (Fault::status(404), "token", "request-refused", 1),
+        (Fault::status(429), "token", "rate-limited", 3),
+        (Fault::status(500), "token", "courier-unavailable", 3),
+        (Fault::Reset, "token", "courier-unavailable", 3),
+        (Fault::Hang, "token", "timeout", 3),
+        (Fault::Html, "token", "bad-answer", 1),
+        (Fault::WrongUser("alice".into()), "token", "bad-answer", 1),
+        (Fault::ClockAhead(hour), "clock", "clock-skewed", 1),
+        (Fault::ClockBehind(hour), "clock", "clock-skewed", 1),
+        (
+            Fault::ClockBehind(Duration::from_secs(30)),
+            "clock",
+            "clock-skewed",
+            0,
+        ),
+        (
+            Fault::ShortLife(Duration::from_secs(40)),
+            "inspection",
+            "short-lived",
+            0,
+        ),
+        (Fault::NoExpiry, "inspection", "no-expiry", 0),
+        (Fault::Opaque, "inspection", "not-a-jwt", 1),
+    ] {
+        let courier = emulator().await;
+        courier.fail(fault.clone());
+        let mut command = program(&["doctor", "--json"]);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("COURIER_BASE_URL", courier.url());
+        let expected = (check.to_owned(), code.to_owned(), exit);
+        assert_eq!(examined(command).await, expected, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn doctor_names_what_is_wrong_here() {
+    let courier = emulator().await;
+    let closed = {
+        let gone = emulator().await;
+        gone.url().to_owned()
+    };
+    let tls = courier.url().replace("http", "https");
+    let good = courier.url();
+    for (key, url, check, code, exit) in [
+        (None, good, "api-key", "api-key-missing", 2),
+        (Some(""), good, "api-key", "api-key-malformed", 2),
+        (Some("pk_1 "), good, "api-key", "api-key-malformed", 2),
+        (Some("$KEY"), good, "api-key", "api-key-placeholder", 2),
+        (
+            Some("eyJhbGciOiJIUzI1NiJ9.e30.x"),
+            good,
+            "api-key",
+            "api-key-is-a-token",
+            2,
+        ),
+        (Some(KEY), "ftp://x", "base-url", "settings-wrong", 2),
+        (
+            Some(KEY),
+            "http://api.courier.com",
+            "base-url",
+            "settings-wrong",
+            2,
+        ),
+        (Some(KEY), "https://courier.invalid", "dns", "dns-failed", 3),
+        (Some(KEY), &closed, "connection", "connection-refused", 3),
+        (Some(KEY), &tls, "connection", "tls-failed", 3),
+        (Some("pk_other"), good, "token", "key-refused", 1),
+    ] {
+        let mut command = program(&["doctor", "--json", "--base-url", url]);
+        if let Some(key) = key {
+            command.env("COURIER_API_KEY", key);
+        }
+        let expected = (check.to_owned(), code.to_owned(), exit);
+        assert_eq!(examined(command).await, expected, "{key:?} {url}");
+    }
+    // A key that works, though it does not look like one.
+    let odd = Emulator::with_api_key("odd_key").serve(0).await.unwrap();
+    let mut command = program(&["doctor", "--json", "--base-url", odd.url()]);
+    command.env("COURIER_API_KEY", "odd_key");
+    let expected = ("api-key".to_owned(), "api-key-unusual".to_owned(), 0);
+    assert_eq!(examined(command).await, expected);
+}
+
+/// As in a container without the package `ca-certificates`.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_machine_without_authorities_is_told_of_and_does_for_an_emulator() {
+    let bare = |arguments: &[&str]| {
+        let mut command = program(arguments);
+        for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+            command.env(variable, "/nonexistent");
+        }
+        command.env("COURIER_API_KEY", KEY);
+        command
+    };
+    let expected = ("connection".to_owned(), "no-authorities".to_owned(), 2);
+    assert_eq!(examined(bare(&["doctor", "--json"])).await, expected);
+    let issued = finish(bare(&["issue", "--user", "u"]), "").await;
+    assert_eq!(issued.code, 2);
+    assert!(issued.err.contains("ca-certificates"), "{}", issued.err);
+
+    let courier = emulator().await;
+    let run = finish(bare(&["doctor", "--base-url", courier.url()]), "").await;
+    assert_eq!(run.code, 0, "{}", run.out);
+    // What it does without are authorities, not checks of certificates.
+    let (url, _) = server::behind_tls(&courier).await;
+    let run = finish(bare(&["issue", "--user", "u", "--base-url", &url]), "").await;
+    assert_eq!(run.code, 2, "{}", run.err);
+    assert_eq!(courier.issued(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_own_authority_is_told_of_and_can_be_given() {
+    let courier = emulator().await;
+    let (url, authority) = server::behind_tls(&courier).await;
+    let arguments = ["doctor", "--json", "--base-url", url.as_str()];
+    let mut command = program(&arguments);
+    command.env("COURIER_API_KEY", KEY);
+    let expected = ("connection".to_owned(), "tls-untrusted".to_owned(), 3);
+    assert_eq!(examined(command).await, expected);
+    assert_eq!(courier.calls().len(), 0);
+
+    let file = File::new("authority", &authority);
+    let mut command = program(&arguments);
+    command.env("COURIER_API_KEY", KEY);
+    command.args(["--root-certificate", file.path()]);
+    let run = finish(command, "").await;
+    assert_eq!(run.code, 0, "{}", run.out);
+}
+
+/// Which another authority does not help against.
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_no_untrusted_one() {
+    let courier = emulator().await;
+    let (url, authority) = server::behind_tls_until(&courier, 2020).await;
+    let file = File::new("expired", &authority);
+    let mut command = program(&["doctor", "--json", "--base-url", &url]);
+    command.args(["--root-certificate", file.path()]);
+    command.env("COURIER_API_KEY", KEY);
+    let expected = ("connection".to_owned(), "tls-date".to_owned(), 3);
+    assert_eq!(examined(command).await, expected);
+}
+
+#[tokio::test]
+async fn a_name_that_no_proxy_looks_up_is_told_of() {
+    let mut command = program(&["doctor", "--json", "--base-url", "https://courier.invalid"]);
+    command.env("COURIER_API_KEY", KEY);
+    command.env("HTTPS_PROXY", "http://127.0.0.1:9");
+    command.env("NO_PROXY", ".invalid");
+    let expected = ("connection".to_owned(), "dns-failed".to_owned(), 3);
+    assert_eq!(examined(command).await, expected);
+}
+
+#[tokio::test]
+async fn a_proxy_is_told_of_without_its_password() {
+    let mut command = program(&["doctor"]);
+    command.env("COURIER_API_KEY", KEY);
+    command.env("HTTPS_PROXY", "http://user:hunter2@127.0.0.1:9");
+    let run = finish(command, "").await;
+    assert_eq!(run.code, 3, "{}", run.out);
+    assert!(run.out.contains("HTTPS_PROXY, 127.0.0.1"), "{}", run.out);
+    assert!(!run.out.contains("hunter2"), "{}", run.out);
+}
+
+/// What goes to loopback in the clear, with the API key, goes nowhere else.
+#[tokio::test]
+async fn a_proxy_gets_nothing_that_is_for_this_machine() {
+    let courier = emulator().await;
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let mut command = program(&["issue", "--user", "u"]);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("COURIER_BASE_URL", courier.url());
+        // Nobody listens there.
+        command.env(variable, "http://127.0.0.1:9");
+        let run = finish(command, "").await;
+        assert_eq!(run.code, 0, "{variable}: {}", run.err);
+    }
+}
