@@ -67,7 +67,7 @@ impl Pilot {
     /// whoever waits is not concerned with the old one.
     async fn call(&mut self, tries: &mut Tries) -> Result<(Moment, Issued), Error> {
         let Shared { clock, gate, .. } = &*self.shared;
-        let (flight, grant, sent) = (&self.flight, &self.grant, &mut self.epochs.key);
+        let (flight, grant, epochs) = (&self.flight, &self.grant, &mut self.epochs);
         loop {
             *tries = Tries::default();
             let answer = with_retries(
@@ -76,7 +76,7 @@ impl Pilot {
                     Step::Attempt { within } => {
                         // Before the key is read, so that a new one is never taken for refused
                         // because of the old one.
-                        *sent = gate.key_epoch();
+                        gate.read_key(epochs);
                         tries.begin();
                         flight.promise(within);
                     }
@@ -88,7 +88,7 @@ impl Pilot {
             let refused = answer
                 .as_ref()
                 .is_err_and(|error| error.kind() == ErrorKind::ApiKeyRefused);
-            if !refused || *sent == gate.key_epoch() {
+            if !refused || epochs.key == gate.key_epoch() {
                 return answer;
             }
         }

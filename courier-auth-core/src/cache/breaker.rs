@@ -70,6 +70,11 @@ impl Breaker {
         }
     }
 
+    /// How often it has opened.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.lock().epoch
+    }
+
     /// Whether it has opened since a call was let through, so that the call's failure is no news.
     pub(crate) fn has_opened_since(&self, epoch: u64) -> bool {
         self.lock().epoch != epoch

@@ -196,6 +196,15 @@ impl Gate {
         *self.key_in_use()
     }
 
+    /// For a call that is made with the key in use: what was before a new one says nothing of it.
+    pub(crate) fn read_key(&self, epochs: &mut Epochs) {
+        let current = self.key_in_use();
+        if *current != epochs.key {
+            epochs.key = *current;
+            epochs.latch = self.key_latch.epoch();
+        }
+    }
+
     /// A new API key deserves a try at once.
     pub(crate) fn key_changed(&self) {
         let mut current = self.key_in_use();
@@ -240,7 +249,7 @@ impl Gate {
         Some(Permit::new(call, background))
     }
 
-    /// Somebody who waits gets no token. Nothing else says so: Courier answers.
+    /// A token that somebody waits for is not asked for. Nothing else says so: Courier answers.
     fn too_many(&self, now: Instant) -> Error {
         let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = overload.count(now);
@@ -248,7 +257,7 @@ impl Gate {
         if let Some(refused) = refused {
             warn!(
                 target: events::COURIER,
-                refused, "users get no token because too many wait for one"
+                refused, "more tokens are wanted than Courier is asked for at once"
             );
         }
         overloaded()

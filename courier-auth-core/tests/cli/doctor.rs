@@ -143,6 +143,10 @@ async fn a_machine_without_authorities_is_told_of_and_does_for_an_emulator() {
     };
     let expected = ("connection".to_owned(), "no-authorities".to_owned(), 2);
     assert_eq!(examined(bare(&["doctor", "--json"])).await, expected);
+    // What else is wrong is told of first.
+    let expected = ("base-url".to_owned(), "settings-wrong".to_owned(), 2);
+    let elsewhere = bare(&["doctor", "--json", "--base-url", "ftp://x"]);
+    assert_eq!(examined(elsewhere).await, expected);
     let issued = finish(bare(&["issue", "--user", "u"]), "").await;
     assert_eq!(issued.code, 2);
     assert!(issued.err.contains("ca-certificates"), "{}", issued.err);

@@ -12,6 +12,7 @@ use crate::screen::{self, BAD, HINT};
 pub(crate) type Outcome = Result<ExitCode, Failure>;
 
 /// Why a command could not do what it was asked to.
+#[derive(PartialEq)]
 pub(crate) struct Failure {
     code: u8,
     message: String,

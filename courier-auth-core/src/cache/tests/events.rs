@@ -150,7 +150,8 @@ async fn too_many_users_for_courier_are_told_once_a_minute() {
         .set_mood(Mood::Slow(Duration::from_millis(1900)));
     crowd(&world, "first", 300).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
-    let told = "WARN courier_auth::courier users get no token because too many wait for one";
+    let told =
+        "WARN courier_auth::courier more tokens are wanted than Courier is asked for at once";
     let said = SAID.take();
     assert_eq!(said, [format!("{told} 1")]);
 
@@ -163,6 +164,29 @@ async fn too_many_users_for_courier_are_told_once_a_minute() {
     assert!(
         refused > 100,
         "those of before, which nobody was told of: {refused}"
+    );
+}
+
+/// Whoever holds a token that ends soon waits for the next one, and has the old one meanwhile.
+#[tokio::test(start_paused = true)]
+async fn that_there_are_too_many_is_not_told_as_if_users_had_no_token() {
+    listen();
+    let world = World::new(HOUR, 1000);
+    let users: Vec<_> = (0..300).map(|user| format!("u{user}")).collect();
+    for user in &users {
+        world.get(user).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(56 * 60)).await;
+    said();
+    world
+        .courier
+        .set_mood(Mood::Slow(Duration::from_millis(1900)));
+    let outcomes = join_all(users.iter().map(|user| world.get(user))).await;
+    assert!(outcomes.iter().all(Result::is_ok), "everybody has a token");
+    assert!(
+        said()
+            .iter()
+            .all(|line| line.contains("more tokens are wanted"))
     );
 }
 

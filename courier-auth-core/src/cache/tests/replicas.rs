@@ -411,3 +411,20 @@ async fn a_deploy_is_no_storm() {
     }
     assert_eq!(first.courier.calls(), users.len());
 }
+
+/// Flights that look to other replicas first count as of when they ask, also after an outage.
+#[tokio::test(start_paused = true)]
+async fn a_second_outage_is_noticed_as_well() {
+    let (world, _store) = World::with_store(Duration::from_secs(3600));
+    for outage in 0..2 {
+        world.courier.set_mood(Mood::Status(503, None));
+        for n in 0..5 {
+            world.get(&format!("u{outage}-{n}")).await.unwrap_err();
+        }
+        assert!(world.cache.status().circuit_open, "{outage}");
+        world.courier.set_mood(Mood::Ok);
+        tokio::time::sleep(Duration::from_secs(70)).await;
+        world.get(&format!("up{outage}")).await.unwrap();
+        assert!(!world.cache.status().circuit_open);
+    }
+}

@@ -100,7 +100,11 @@ fn settings(connection: &Connection, checks: &mut Checks) -> io::Result<Option<C
             checks.add(Check::good("base-url", place))?;
             Ok(Some(client))
         }
-        Err(failure) if with_key().build().is_err() => {
+        Err(failure)
+            if with_key()
+                .build()
+                .is_err_and(|error| failure == error.into()) =>
+        {
             let check = Check::refused("connection", "no-authorities", failure);
             checks.add(check.help(advice::AUTHORITIES))?;
             Ok(None)

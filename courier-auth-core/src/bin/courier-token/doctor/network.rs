@@ -150,7 +150,7 @@ fn unreachable(error: &Error) -> Check {
             "The name was looked up from here, and by no proxy: see HTTPS_PROXY and NO_PROXY, that the \
              base URL is spelt right and that this machine is online.",
         )
-    } else if says(&["certificate expired", "certificate not valid yet"]) {
+    } else if says(&["certificate"]) && says(&["expired", "not valid yet", "notvalidyet"]) {
         (
             "tls-date",
             "See that this machine's clock is right, by `date`. If it is, the certificate has to be \
