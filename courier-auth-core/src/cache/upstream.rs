@@ -167,7 +167,7 @@ impl Gate {
             ErrorKind::RequestRefused => self.reached(),
             // One that began before the breaker opened adds nothing to what is known.
             ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Timeout
-                if !self.breaker.has_opened_since(epochs.breaker) =>
+                if self.breaker.epoch() == epochs.breaker =>
             {
                 let (breaker, reason) = (epochs.breaker, error.clone());
                 let enough = self

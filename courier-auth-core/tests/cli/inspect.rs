@@ -1,11 +1,8 @@
 //! `courier-token inspect`.
 
-use std::{
-    io::Write,
-    process::{Command, Stdio},
-};
+use std::process::Command;
 
-use crate::{KEY, LIMIT, emulator, program, run, with_courier};
+use crate::{KEY, emulator, output, program, run, with_courier};
 
 #[tokio::test]
 async fn inspect_tells_good_from_bad() {
@@ -63,19 +60,8 @@ async fn inspect_tells_good_from_bad() {
 /// As `head` does when it has its lines.
 #[tokio::test]
 async fn a_reader_who_has_seen_enough_is_no_error() {
-    let unread = async |mut command: Command, input: &'static str| {
-        let run = tokio::task::spawn_blocking(move || {
-            let mut child = command
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            drop(child.stdout.take());
-            let _written = child.stdin.take().unwrap().write_all(input.as_bytes());
-            child.wait_with_output().unwrap()
-        });
-        let output = tokio::time::timeout(LIMIT, run).await.unwrap().unwrap();
+    let unread = async |command: Command, input: &str| {
+        let output = output(command, input, |child| drop(child.stdout.take())).await;
         let err = String::from_utf8(output.stderr).unwrap();
         (output.status.code().unwrap(), err)
     };

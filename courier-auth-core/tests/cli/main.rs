@@ -12,7 +12,7 @@ mod issue;
 use std::{
     io::Write,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::Duration,
 };
 
@@ -64,8 +64,23 @@ fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// Off the runtime, on which the emulator answers.
-async fn finish(mut command: Command, input: &str) -> Run {
+async fn finish(command: Command, input: &str) -> Run {
+    let output = output(command, input, |_| ()).await;
+    let run = Run {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    };
+    run.is_plain();
+    run
+}
+
+/// Runs it off the runtime, on which the emulator answers.
+async fn output(
+    mut command: Command,
+    input: &str,
+    begun: impl FnOnce(&mut Child) + Send + 'static,
+) -> Output {
     let input = input.to_owned();
     let run = tokio::task::spawn_blocking(move || {
         let mut child = command
@@ -74,18 +89,12 @@ async fn finish(mut command: Command, input: &str) -> Run {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        begun(&mut child);
         // It may end without reading any of it.
         let _written = child.stdin.take().unwrap().write_all(input.as_bytes());
         child.wait_with_output().unwrap()
     });
-    let output = tokio::time::timeout(LIMIT, run).await.unwrap().unwrap();
-    let run = Run {
-        code: output.status.code().unwrap(),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    };
-    run.is_plain();
-    run
+    tokio::time::timeout(LIMIT, run).await.unwrap().unwrap()
 }
 
 async fn run(arguments: &[&str], input: &str) -> Run {
