@@ -33,7 +33,8 @@ impl Token {
     /// The JWT itself, for the user's own browser or phone. Whoever has it acts as the user until
     /// it expires, and Courier cannot revoke it: do not log it, do not put it into a URL.
     pub fn as_str(&self) -> &str {
-        &self.0.secret.expose_secret()[..usize::from(self.0.length)]
+        let (_user, token, _scope) = self.0.texts();
+        token
     }
 
     /// A fingerprint that names this token without revealing it.
@@ -43,7 +44,8 @@ impl Token {
 
     /// The user the token was issued for.
     pub fn user_id(&self) -> &str {
-        &self.0.user_id
+        let (user, _token, _scope) = self.0.texts();
+        user
     }
 
     /// The token's scopes as Courier writes them: one string, separated by spaces, that begins
@@ -51,7 +53,7 @@ impl Token {
     pub fn scope(&self) -> Cow<'_, str> {
         match self.unasked_scope() {
             Some(scope) => Cow::Borrowed(scope),
-            None => Cow::Owned(scope_string(&self.0.user_id, &self.0.scopes)),
+            None => Cow::Owned(scope_string(self.user_id(), &self.0.scopes)),
         }
     }
 
@@ -131,7 +133,7 @@ impl Token {
 
     /// What Courier wrote instead of the user and the scopes that were asked for.
     pub(crate) fn unasked_scope(&self) -> Option<&str> {
-        let scope = &self.0.secret.expose_secret()[usize::from(self.0.length)..];
+        let (_user, _token, scope) = self.0.texts();
         (!scope.is_empty()).then_some(scope)
     }
 
@@ -165,13 +167,13 @@ impl Token {
     /// that replica says so much is `left`.
     #[cfg(feature = "shared-cache")]
     pub(crate) fn adopt(
-        token: SecretString,
+        token: &SecretString,
         left: Duration,
         grant: &Grant,
         now: Moment,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let answer = Issued { token, date: None };
+        let answer = Issued::new(&grant.user_id, token.expose_secret(), None);
         Self::check(answer, grant, now, left, clock)
     }
 
@@ -182,9 +184,10 @@ impl Token {
         at_most: Duration,
         clock: Clock,
     ) -> Result<Self, Error> {
-        let secret = answer.token;
-        check_shape(secret.expose_secret())?;
-        let claims = Claims::read(secret.expose_secret())?;
+        let (user, token) = answer.texts();
+        debug_assert_eq!(user, &*grant.user_id);
+        check_shape(token)?;
+        let claims = Claims::read(token)?;
         if let Some(scope) = &claims.scope {
             check_user(scope, &grant.user_id)?;
         }
@@ -198,15 +201,18 @@ impl Token {
                  clock and the requested lifetime",
             ));
         }
-        let id = TokenId::of(secret.expose_secret());
-        let (length, secret) = with_scope(
-            secret,
-            claims.scope.filter(|scope| *scope != grant.scope_string()),
-        )?;
+        let asked = grant.scope_string();
+        let unasked = claims.scope.filter(|scope| *scope != asked);
+        let unasked = unasked.unwrap_or_default();
+        let plain = [&asked, &unasked].into_iter().all(|text| is_plain(text));
+        let id = TokenId::of(token);
+        let token_bytes = length(token)?;
+        let user_bytes = length(user)?;
+        let texts = match unasked.is_empty() {
+            true => answer.texts,
+            false => joined([user, token, &unasked]),
+        };
         let now = clock.now();
-        let unasked = &secret.expose_secret()[usize::from(length)..];
-        let texts = [&*grant.user_id, grant.scopes.as_str(), unasked];
-        let plain = texts.into_iter().all(is_plain);
         Ok(Self(Arc::new(Inner {
             plain,
             expiry: Expiry::after(sent.seen_from(now), life),
@@ -215,16 +221,16 @@ impl Token {
                 Some(exp) => whole_seconds(exp),
                 None => whole_seconds(since_epoch(sent.wall + life)),
             },
-            user_id: grant.user_id.clone(),
             scopes: grant.scopes.clone(),
             asked_s: whole_u32(grant.lifetime.as_secs().into()),
             lifetime_ms: whole_u32(lifetime.as_millis()),
             // Rounded up: jitter moves a refresh earlier and never later.
             aging_ms: whole_u32(Windows::new(lifetime, fastrand::f64()).aging.as_millis() + 1),
             id,
-            length,
+            user_bytes,
+            token_bytes,
+            texts,
             clock,
-            secret,
         })))
     }
 }
@@ -233,7 +239,7 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("id", &self.0.id)
-            .field("user_id", &self.0.user_id)
+            .field("user_id", &self.user_id())
             .field("scope", &self.scope())
             .field("expires_at", &self.expires_at())
             .finish_non_exhaustive()
@@ -249,43 +255,67 @@ struct Inner {
     asked_s: u32,
     /// Its share of jitter included.
     aging_ms: u32,
-    /// The JWT; behind it what Courier wrote as its scope, if that is not what was asked for.
-    secret: SecretString,
-    user_id: Arc<str>,
+    /// One behind the other, because each allocation takes memory of its own: the user, the JWT, and
+    /// what Courier wrote as its scope, if that is not what was asked for.
+    texts: SecretString,
     since: Tick,
     /// Seconds since the epoch.
     expires_at: u64,
     /// Up to 49 days. No window of a token is wider than that of a token of four hours.
     lifetime_ms: u32,
-    /// Of the JWT.
-    length: u16,
+    user_bytes: u16,
+    token_bytes: u16,
     plain: bool,
     id: TokenId,
     clock: Clock,
 }
 
+impl Inner {
+    fn texts(&self) -> (&str, &str, &str) {
+        let (user, rest) = self
+            .texts
+            .expose_secret()
+            .split_at(usize::from(self.user_bytes));
+        let (token, scope) = rest.split_at(usize::from(self.token_bytes));
+        (user, token, scope)
+    }
+}
+
 /// What Courier answered, unchecked.
 #[derive(Debug)]
 pub(crate) struct Issued {
-    pub(crate) token: SecretString,
+    /// The user and the token, in the allocation that the cache will keep: each other one on the way
+    /// to it would leave a gap between those of two users.
+    texts: SecretString,
+    user_bytes: usize,
     /// The `Date` header: Courier's clock.
     pub(crate) date: Option<SystemTime>,
 }
 
-/// The token's length, and the token with a scope behind it.
-fn with_scope(token: SecretString, scope: Option<String>) -> Result<(u16, SecretString), Error> {
-    let length = u16::try_from(token.expose_secret().len()).map_err(|_| too_long())?;
-    let both = match scope {
-        Some(scope) => {
-            // Of the right size: one that grows leaves parts of the token in freed memory.
-            let mut both = String::with_capacity(usize::from(length) + scope.len());
-            both += token.expose_secret();
-            both += &scope;
-            both.into()
+impl Issued {
+    /// What Courier answered for this user.
+    pub(crate) fn new(user: &str, token: &str, date: Option<SystemTime>) -> Self {
+        Self {
+            texts: joined([user, token]),
+            user_bytes: user.len(),
+            date,
         }
-        None => token,
-    };
-    Ok((length, both))
+    }
+
+    fn texts(&self) -> (&str, &str) {
+        self.texts.expose_secret().split_at(self.user_bytes)
+    }
+}
+
+fn length(text: &str) -> Result<u16, Error> {
+    u16::try_from(text.len()).map_err(|_| too_long())
+}
+
+/// Of the right size: a string that grows leaves parts of the token in freed memory.
+fn joined<const N: usize>(texts: [&str; N]) -> SecretString {
+    let mut all = String::with_capacity(texts.iter().map(|text| text.len()).sum());
+    all.extend(texts);
+    all.into()
 }
 
 /// Whether a text is the same between the quotes of JSON.

@@ -234,7 +234,7 @@ impl Pilot {
             Outcome::Found(token) => {
                 self.relieve(|_variant| {});
                 self.publish(Landing::Token(token), "found");
-                self.shared.tidy(&self.grant.user_id, &self.slot);
+                self.shared.seats.tidy(&self.slot);
                 return None;
             }
             // Whoever still waits for it joins its successor.
@@ -252,7 +252,7 @@ impl Pilot {
             Outcome::Refused(error) => {
                 self.relieve(|_variant| {});
                 self.publish(Landing::Failed(error), "put_off");
-                self.shared.tidy(&self.grant.user_id, &self.slot);
+                self.shared.seats.tidy(&self.slot);
                 return None;
             }
         };
@@ -288,7 +288,7 @@ impl Pilot {
             Ok(token) => self.publish(Landing::Token(token), "issued"),
             Err(error) => self.publish(Landing::Failed(error), "failed"),
         }
-        self.shared.tidy(&self.grant.user_id, &self.slot);
+        self.shared.seats.tidy(&self.slot);
         news
     }
 

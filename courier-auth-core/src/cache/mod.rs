@@ -2,8 +2,9 @@
 //!
 //! `policy` decides, `slot` remembers, `flight` gets a token in a task of its own: `look` asks the
 //! other replicas, which are `peers`, and `ask` Courier. `upstream` says whether it may (with a
-//! `breaker`) and `admission` is what it then holds, `clock` tells the time, `shared` is what they
-//! all need. `step` looks at a slot and decides what a caller gets; this file waits for it.
+//! `breaker`) and `admission` is what it then holds, `clock` tells the time, `seats` is the map of
+//! users, `shared` is what they all need. `step` looks at a slot and decides what a caller gets;
+//! this file waits for it.
 
 mod admission;
 mod ask;
@@ -14,6 +15,7 @@ mod log;
 mod look;
 pub(crate) mod peers;
 pub(crate) mod policy;
+mod seats;
 mod shared;
 mod slot;
 mod status;
@@ -31,7 +33,8 @@ use self::{
     clock::Clock,
     flight::{Landing, Waited},
     peers::Peers,
-    shared::{Seat, Shared},
+    seats::Seat,
+    shared::Shared,
     step::{Step, Takeover},
     upstream::Upstream,
 };
@@ -98,7 +101,7 @@ impl TokenCache {
         if matches!(wish, Wish::Other(_)) {
             return None;
         }
-        let seat = self.shared.seat(wanted.user_id)?;
+        let seat = self.shared.seats.get(wanted.user_id)?;
         let now = self.shared.clock.now();
         match seat {
             Seat::Token(token) => {
@@ -159,7 +162,7 @@ impl TokenCache {
 
     /// Forgets a user. A flight that is on its way lands in the forgotten slot.
     pub(crate) fn invalidate(&self, user: &str) {
-        self.shared.forget(user);
+        self.shared.seats.forget(user);
         self.shared.show_gauges();
         if let Some(peers) = &self.shared.peers {
             let home = self.shared.home().ok();
@@ -184,7 +187,7 @@ impl TokenCache {
 
     /// The cached token, if it can still be used: an error never takes its place.
     fn usable(&self, grant: &Grant) -> Option<Token> {
-        let seat = self.shared.seat(&grant.user_id)?;
+        let seat = self.shared.seats.get(&grant.user_id)?;
         let now = self.shared.clock.now();
         match seat {
             Seat::Token(token) => {

@@ -1,32 +1,26 @@
 use std::{
     fmt,
-    ops::Deref,
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
-use quick_cache::{
-    DefaultHashBuilder, Lifecycle, UnitWeighter,
-    sync::{Cache, EntryAction, EntryResult},
-};
 use tokio::runtime::Handle;
 
 use super::{
     clock::Clock,
     peers::Peers,
-    slot::Slot,
+    seats::Seats,
     status::Status,
     upstream::{Gate, Upstream},
 };
 use crate::{
     error::{Error, ErrorKind},
     metrics::{self, Levels},
-    token::Token,
 };
 
 /// What the tasks of a cache share with it.
 pub(crate) struct Shared {
-    seats: Cache<Arc<str>, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
+    pub(super) seats: Seats,
     pub(super) gate: Gate,
     pub(super) upstream: Arc<dyn Upstream>,
     pub(super) peers: Option<Arc<dyn Peers>>,
@@ -58,13 +52,7 @@ impl Shared {
             })
         });
         Self {
-            seats: Cache::with(
-                max_users,
-                max_users as u64,
-                UnitWeighter,
-                DefaultHashBuilder::default(),
-                PinFlights,
-            ),
+            seats: Seats::new(max_users),
             gate: Gate::new(),
             upstream,
             peers,
@@ -103,69 +91,6 @@ impl Shared {
             #[cfg(feature = "shared-cache")]
             shared_cache: self.peers.as_ref().map(|peers| peers.status()),
         }
-    }
-
-    /// What is known of a user.
-    pub(super) fn seat(&self, user: &str) -> Option<Seat> {
-        self.seats.get(user)
-    }
-
-    /// The slot of a user, made if there is none.
-    pub(super) fn slot(&self, user: &Arc<str>) -> Visit {
-        if let Some(Seat::Slot(slot)) = self.seat(user) {
-            return Visit {
-                slot,
-                pinned: false,
-            };
-        }
-        let known = self
-            .seats
-            .entry(user, None, |_user, seat| EntryAction::Retain(seat.open()));
-        let slot = match known {
-            EntryResult::Retained(slot) => {
-                return Visit {
-                    slot,
-                    pinned: false,
-                };
-            }
-            EntryResult::Vacant(guard) => {
-                let slot = Arc::new(Slot::default());
-                // From the start: in a map whose other slots are all pinned a new one would leave
-                // it again at once, and whoever made it would make it again for ever.
-                slot.pin();
-                // It fails when the user is forgotten in this moment.
-                let _forgotten = guard.insert(Seat::Slot(Arc::clone(&slot)));
-                slot
-            }
-            // Nothing is removed or replaced above, and nothing limits how long it waits for
-            // another thread that makes the slot.
-            EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => {
-                unreachable!("a slot is kept or made")
-            }
-        };
-        Visit { slot, pinned: true }
-    }
-
-    /// Takes a user's slot out of the map.
-    pub(super) fn forget(&self, user: &str) {
-        if let Some((_, Seat::Slot(slot))) = self.seats.remove(user) {
-            slot.detach();
-        }
-    }
-
-    /// Leaves the bare token in the place of a slot that has become no more than that.
-    pub(super) fn tidy(&self, user: &Arc<str>, slot: &Arc<Slot>) {
-        // A user who has been forgotten meanwhile is not brought back: the guard of an entry that
-        // is not there is dropped.
-        self.seats.entry(user, None, |_user, seat| {
-            if let Seat::Slot(here) = seat
-                && Arc::ptr_eq(here, slot)
-                && let Some(token) = slot.detach_if_plain()
-            {
-                *seat = Seat::Token(token);
-            }
-            EntryAction::Retain(())
-        });
     }
 
     /// Where flights start: on the given runtime, or on that of the first caller.
@@ -232,71 +157,6 @@ pub(crate) struct Home {
 impl std::fmt::Debug for Home {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Home").finish_non_exhaustive()
-    }
-}
-
-/// What the map holds of a user.
-#[derive(Clone, Debug)]
-pub(super) enum Seat {
-    /// A token and nothing else to remember, as with nearly all users nearly all of the time: a
-    /// slot would take as much memory again, and time.
-    Token(Token),
-    Slot(Arc<Slot>),
-}
-
-impl Seat {
-    /// Its slot, made around the token if it is one.
-    fn open(&mut self) -> Arc<Slot> {
-        let slot = match self {
-            Self::Slot(slot) => return Arc::clone(slot),
-            Self::Token(token) => Arc::new(Slot::around(token.clone())),
-        };
-        *self = Self::Slot(Arc::clone(&slot));
-        slot
-    }
-}
-
-/// A slot in hand. One that was made for it stays in the map as long as this lives.
-pub(super) struct Visit {
-    slot: Arc<Slot>,
-    pinned: bool,
-}
-
-impl Deref for Visit {
-    type Target = Arc<Slot>;
-
-    fn deref(&self) -> &Arc<Slot> {
-        &self.slot
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        if self.pinned {
-            self.slot.unpin();
-        }
-    }
-}
-
-/// Keeps a slot in the map while a flight will land in it, and tells its holders when it leaves.
-#[derive(Clone, Copy, Debug)]
-struct PinFlights;
-
-impl Lifecycle<Arc<str>, Seat> for PinFlights {
-    type RequestState = ();
-
-    fn is_pinned(&self, _user: &Arc<str>, seat: &Seat) -> bool {
-        match seat {
-            Seat::Token(_) => false,
-            Seat::Slot(slot) => slot.is_pinned(),
-        }
-    }
-
-    fn on_evict(&self, _state: &mut (), _user: Arc<str>, seat: Seat) {
-        metrics::evicted();
-        if let Seat::Slot(slot) = seat {
-            slot.detach();
-        }
     }
 }
 

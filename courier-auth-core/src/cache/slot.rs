@@ -21,23 +21,32 @@ use crate::{
 };
 
 /// All that is known about one user of whom more is known than a token.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Slot {
+    pub(crate) user: Arc<str>,
     state: Mutex<SlotState>,
     /// Kept beside the state, because the map looks at it while it holds a lock of its own.
     pins: AtomicUsize,
 }
 
 impl Slot {
-    /// Makes room for more than this token.
-    pub(crate) fn around(token: Token) -> Self {
+    pub(crate) fn new(user: &Arc<str>) -> Self {
+        Self {
+            user: Arc::clone(user),
+            state: Mutex::default(),
+            pins: AtomicUsize::new(0),
+        }
+    }
+
+    /// Makes room for more than this token of the user's.
+    pub(crate) fn around(user: &Arc<str>, token: Token) -> Self {
         let state = SlotState {
             variants: vec![Variant::holding(token)],
             ..SlotState::default()
         };
         Self {
             state: Mutex::new(state),
-            ..Self::default()
+            ..Self::new(user)
         }
     }
 

@@ -22,7 +22,7 @@ impl TokenCache {
         takeover: Option<&Takeover>,
     ) -> Result<Step, Error> {
         for _ in 0..MAX_LOOKS {
-            let slot = self.shared.slot(&grant.user_id);
+            let slot = self.shared.seats.slot(&grant.user_id);
             let mut state = slot.lock();
             if state.detached {
                 // It left the map between the look-up and the lock.

@@ -1,7 +1,10 @@
-use std::time::{Duration, SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use reqwest::{Response, StatusCode, Url, header::HeaderMap};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -63,10 +66,11 @@ impl Answer {
         })
     }
 
-    pub(super) fn into_issued(self) -> Result<Issued, Error> {
+    pub(super) fn into_issued(self, user: &str) -> Result<Issued, Error> {
         #[derive(Deserialize)]
-        struct Body {
-            token: SecretString,
+        struct Body<'a> {
+            #[serde(borrow)]
+            token: Cow<'a, str>,
         }
         let Ok(body) = serde_json::from_slice::<Body>(&self.body) else {
             let content_type = self.header("content-type").unwrap_or("not given");
@@ -80,10 +84,7 @@ impl Answer {
             )
             .with_status(self.status.as_u16()));
         };
-        Ok(Issued {
-            token: body.token,
-            date: self.date(),
-        })
+        Ok(Issued::new(user, &body.token, self.date()))
     }
 
     pub(super) fn status(&self) -> u16 {

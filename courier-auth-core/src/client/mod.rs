@@ -132,7 +132,7 @@ impl Upstream for CourierClient {
         let answer = exchange(request, url).await?;
         answer
             .if_success(Asked::Token(&key, &grant.user_id))?
-            .into_issued()
+            .into_issued(&grant.user_id)
     }
 
     fn reconnected(&self) -> Arc<dyn Upstream> {

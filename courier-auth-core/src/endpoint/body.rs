@@ -97,10 +97,7 @@ mod tests {
         let grant = request.grant(&default_grant().unwrap()).unwrap();
         let clock = Clock::default();
         let claims = URL_SAFE_NO_PAD.encode(json!({ "scope": scope }).to_string());
-        let issued = Issued {
-            token: format!("e30.{claims}.c2ln").into(),
-            date: None,
-        };
+        let issued = Issued::new(&grant.user_id, &format!("e30.{claims}.c2ln"), None);
         let token = Token::accept(issued, &grant, clock.now(), clock).unwrap();
         let text = token_body(&token, Region::Us, 3600, 3000);
         assert_eq!(text.len(), text.capacity());

@@ -125,7 +125,7 @@ impl SharedTokens {
     /// The token, if it is worth having.
     fn adopt(
         &self,
-        entry: TokenEntry,
+        entry: &TokenEntry,
         grant: &Grant,
         invalidated: u64,
         avoid: Option<TokenId>,
@@ -143,7 +143,7 @@ impl SharedTokens {
         }
         let age = now.wall.duration_since(issued).unwrap_or_default();
         let left = Duration::from_millis(entry.life).checked_sub(age)?;
-        let token = Token::adopt(entry.token, left, grant, now, self.clock.clone());
+        let token = Token::adopt(&entry.token, left, grant, now, self.clock.clone());
         let token = token
             .inspect_err(|error| {
                 debug!(
@@ -190,7 +190,7 @@ impl Peers for SharedTokens {
         }
         let now = self.clock.now();
         let best = entries
-            .into_iter()
+            .iter()
             .filter_map(|entry| self.adopt(entry, grant, invalidated, avoid))
             .max_by_key(|token| token.remaining(now));
         match best {

@@ -67,10 +67,8 @@ fn claims_and_clocks_that_do_not_fit() {
 fn accept(token: &str, date: Option<f64>, lifetime: Duration) -> Option<Token> {
     let clock = Clock::Manual(ManualClock::new());
     let sent = clock.now();
-    let issued = Issued {
-        token: token.into(),
-        date: date.map(|date| UNIX_EPOCH + Duration::from_secs_f64(date.clamp(0.0, 1e12))),
-    };
+    let date = date.map(|date| UNIX_EPOCH + Duration::from_secs_f64(date.clamp(0.0, 1e12)));
+    let issued = Issued::new(USER, token, date);
     let token = Token::accept(issued, &grant(lifetime), sent, clock).ok()?;
     let life = token.remaining(sent);
     assert!(life > Duration::ZERO && life <= lifetime, "{life:?}");

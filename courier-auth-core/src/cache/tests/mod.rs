@@ -12,6 +12,7 @@ mod regressions;
 mod replicas;
 mod runtimes;
 mod scenarios;
+mod seats;
 #[cfg(feature = "shared-cache")]
 mod store;
 #[cfg(feature = "shared-cache")]
@@ -30,7 +31,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 #[cfg(feature = "shared-cache")]
-use super::shared::Seat;
+use super::seats::Seat;
 use super::{
     TokenCache, Wish,
     clock::{Clock, ManualClock, Moment},
@@ -80,7 +81,7 @@ impl World {
 
     #[cfg(feature = "shared-cache")]
     pub(super) fn keeps_a_token_alone(&self, user: &str) -> bool {
-        let seat = self.cache.shared.seat(&self.grant(user).user_id);
+        let seat = self.cache.shared.seats.get(&self.grant(user).user_id);
         matches!(seat, Some(Seat::Token(_)))
     }
 
@@ -262,10 +263,8 @@ impl Courier {
                 life: Duration::from_secs(end.saturating_sub(iat)).min(grant.lifetime),
             });
             script.last_exp = claims["exp"].as_u64();
-            Issued {
-                token: token.to_string().into(),
-                date: (!script.without_date).then(|| UNIX_EPOCH + Duration::from_secs(iat)),
-            }
+            let date = (!script.without_date).then(|| UNIX_EPOCH + Duration::from_secs(iat));
+            Issued::new(&grant.user_id, &token, date)
         }))
     }
 }

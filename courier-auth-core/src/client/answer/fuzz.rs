@@ -24,7 +24,7 @@ fn any_body() {
             is_fit_for_a_log(&error(status, HeaderMap::new(), body));
         }
         let answer = answer(200, HeaderMap::new(), body);
-        if let Err(error) = answer.into_issued() {
+        if let Err(error) = answer.into_issued("user-1") {
             is_fit_for_a_log(&error);
         }
         if let Err(error) = done(body) {
@@ -50,7 +50,7 @@ fn words_that_are_not_for_a_log() {
             let errors = errors.to_string();
             is_fit_for_a_log(&done(errors.as_bytes()).expect_err("there are errors"));
             let answer = answer(200, headers, body.as_bytes());
-            is_fit_for_a_log(&answer.into_issued().expect_err("there is no token"));
+            is_fit_for_a_log(&answer.into_issued("user-1").expect_err("there is no token"));
         });
 }
 
@@ -117,7 +117,9 @@ fn pause(headers: HeaderMap) -> Option<Duration> {
     let pause = error(503, headers.clone(), b"").retry_after();
     assert!(pause.is_none_or(|pause| pause > Duration::ZERO && pause <= MINUTE));
     let token = br#"{"token":"5e2b2615"}"#;
-    let issued = answer(200, headers, token).into_issued().expect("a token");
+    let issued = answer(200, headers, token)
+        .into_issued("user-1")
+        .expect("a token");
     // As the cache reads it.
     let _since = issued.date.map(|date| date.duration_since(UNIX_EPOCH));
     pause

@@ -1,0 +1,190 @@
+use std::{hash::BuildHasher, ops::Deref, sync::Arc};
+
+use quick_cache::{
+    DefaultHashBuilder, Lifecycle, UnitWeighter,
+    sync::{Cache, EntryAction, EntryResult},
+};
+
+use super::slot::Slot;
+use crate::{metrics, token::Token};
+
+/// What is known of whom.
+///
+/// The map's keys are hashes of ids: the id itself stands in the token already, and once more it
+/// would be a tenth of what a user weighs. It is compared there on every look, so that two users
+/// with one hash never get each other's token. They take each other's seat, which costs a call.
+pub(super) struct Seats<S = DefaultHashBuilder> {
+    map: Cache<u64, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
+    hasher: S,
+}
+
+impl<S: BuildHasher + Default> Seats<S> {
+    pub(super) fn new(max_users: usize) -> Self {
+        Self {
+            map: Cache::with(
+                max_users,
+                max_users as u64,
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                PinFlights,
+            ),
+            hasher: S::default(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// What is known of a user.
+    pub(super) fn get(&self, user: &str) -> Option<Seat> {
+        self.map
+            .get(&self.key(user))
+            .filter(|seat| seat.is_of(user))
+    }
+
+    /// The slot of a user, made if there is none.
+    pub(super) fn slot(&self, user: &Arc<str>) -> Visit {
+        if let Some(Seat::Slot(slot)) = self.get(user) {
+            return Visit {
+                slot,
+                pinned: false,
+            };
+        }
+        let known = self
+            .map
+            .entry(&self.key(user), None, |_key, seat| match seat.is_of(user) {
+                true => EntryAction::Retain(seat.open(user)),
+                false => EntryAction::ReplaceWithGuard,
+            });
+        let guard = match known {
+            EntryResult::Retained(slot) => {
+                return Visit {
+                    slot,
+                    pinned: false,
+                };
+            }
+            EntryResult::Vacant(guard) => guard,
+            EntryResult::Replaced(guard, other) => {
+                other.evicted();
+                guard
+            }
+            // Nothing is removed above, and nothing limits how long it waits for another thread
+            // that makes the slot.
+            EntryResult::Removed(..) | EntryResult::Timeout => {
+                unreachable!("a slot is kept or made")
+            }
+        };
+        let slot = Arc::new(Slot::new(user));
+        // From the start: in a map whose other slots are all pinned a new one would leave it again
+        // at once, and whoever made it would make it again for ever.
+        slot.pin();
+        // It fails when the user is forgotten in this moment.
+        let _forgotten = guard.insert(Seat::Slot(Arc::clone(&slot)));
+        Visit { slot, pinned: true }
+    }
+
+    /// Takes what is known of a user out of the map.
+    pub(super) fn forget(&self, user: &str) {
+        let key = self.key(user);
+        if let Some((_, Seat::Slot(slot))) = self.map.remove_if(&key, |seat| seat.is_of(user)) {
+            slot.detach();
+        }
+    }
+
+    /// Leaves the bare token in the place of a slot that has become no more than that.
+    pub(super) fn tidy(&self, slot: &Arc<Slot>) {
+        // A user who has been forgotten meanwhile is not brought back: the guard of an entry that
+        // is not there is dropped.
+        self.map.entry(&self.key(&slot.user), None, |_key, seat| {
+            if let Seat::Slot(here) = seat
+                && Arc::ptr_eq(here, slot)
+                && let Some(token) = slot.detach_if_plain()
+            {
+                *seat = Seat::Token(token);
+            }
+            EntryAction::Retain(())
+        });
+    }
+
+    fn key(&self, user: &str) -> u64 {
+        self.hasher.hash_one(user)
+    }
+}
+
+/// What the map holds of a user.
+#[derive(Clone, Debug)]
+pub(super) enum Seat {
+    /// A token and nothing else to remember, as with nearly all users nearly all of the time: a
+    /// slot would take as much memory again, and time.
+    Token(Token),
+    Slot(Arc<Slot>),
+}
+
+impl Seat {
+    fn is_of(&self, user: &str) -> bool {
+        match self {
+            Self::Token(token) => token.user_id() == user,
+            Self::Slot(slot) => *slot.user == *user,
+        }
+    }
+
+    /// Its slot, made around the token if it is one.
+    fn open(&mut self, user: &Arc<str>) -> Arc<Slot> {
+        let slot = match self {
+            Self::Slot(slot) => return Arc::clone(slot),
+            Self::Token(token) => Arc::new(Slot::around(user, token.clone())),
+        };
+        *self = Self::Slot(Arc::clone(&slot));
+        slot
+    }
+
+    /// It has left the map for another.
+    fn evicted(self) {
+        metrics::evicted();
+        if let Self::Slot(slot) = self {
+            slot.detach();
+        }
+    }
+}
+
+/// A slot in hand. One that was made for it stays in the map as long as this lives.
+pub(super) struct Visit {
+    slot: Arc<Slot>,
+    pinned: bool,
+}
+
+impl Deref for Visit {
+    type Target = Arc<Slot>;
+
+    fn deref(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if self.pinned {
+            self.slot.unpin();
+        }
+    }
+}
+
+/// Keeps a slot in the map while a flight will land in it, and tells its holders when it leaves.
+#[derive(Clone, Copy, Debug)]
+struct PinFlights;
+
+impl Lifecycle<u64, Seat> for PinFlights {
+    type RequestState = ();
+
+    fn is_pinned(&self, _key: &u64, seat: &Seat) -> bool {
+        match seat {
+            Seat::Token(_) => false,
+            Seat::Slot(slot) => slot.is_pinned(),
+        }
+    }
+
+    fn on_evict(&self, _state: &mut (), _key: u64, seat: Seat) {
+        seat.evicted();
+    }
+}
