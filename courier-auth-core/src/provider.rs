@@ -10,7 +10,7 @@ use crate::{
     client::{CourierClient, CourierClientBuilder, Region, default_grant},
     error::{Error, ErrorKind},
     metrics,
-    request::{Defaults, TokenRequest, UserId, Wanted, check_lifetime},
+    request::{Terms, TokenRequest, UserId, Wanted, check_lifetime},
     scope::{Scope, Scopes},
     token::{Token, TokenId},
 };
@@ -312,7 +312,7 @@ impl TokenProviderBuilder {
             ));
         }
         let fallback = default_grant()?;
-        let defaults = Defaults {
+        let defaults = Terms {
             scopes: self.scopes.unwrap_or(Ok(fallback.scopes))?,
             lifetime: check_lifetime(self.lifetime.unwrap_or(fallback.lifetime))?,
         };
@@ -335,7 +335,7 @@ impl TokenProviderBuilder {
 
 struct Inner {
     cache: TokenCache,
-    defaults: Defaults,
+    defaults: Terms,
     client: CourierClient,
 }
 

@@ -171,7 +171,7 @@ impl TokenRequest {
     }
 
     /// The request with the provider's defaults filled in.
-    pub(crate) fn wanted<'a>(&'a self, defaults: &'a Defaults) -> Result<Wanted<'a>, Error> {
+    pub(crate) fn wanted<'a>(&'a self, defaults: &'a Terms) -> Result<Wanted<'a>, Error> {
         Ok(Wanted {
             user_id: self.user_id()?.as_str(),
             scopes: match &self.scopes {
@@ -186,14 +186,14 @@ impl TokenRequest {
     }
 
     /// As [`wanted`](Self::wanted), to keep.
-    pub(crate) fn grant(&self, defaults: &Defaults) -> Result<Grant, Error> {
+    pub(crate) fn grant(&self, defaults: &Terms) -> Result<Grant, Error> {
         self.wanted(defaults).map(Grant::from)
     }
 }
 
-/// What a provider or client asks for where a request says nothing.
-#[derive(Clone, Debug)]
-pub(crate) struct Defaults {
+/// What a token may do, and how long it lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
     pub(crate) scopes: Scopes,
     pub(crate) lifetime: Duration,
 }
@@ -203,8 +203,7 @@ pub(crate) struct Defaults {
 pub(crate) struct Grant {
     /// A checked [`UserId`], shared by all that is kept for the user.
     pub(crate) user_id: Arc<str>,
-    pub(crate) scopes: Scopes,
-    pub(crate) lifetime: Duration,
+    pub(crate) terms: Arc<Terms>,
 }
 
 /// A [`Grant`] on loan. Nothing is cloned to look a token up: the default scopes are shared by all
@@ -220,8 +219,22 @@ impl<'a> From<&'a Grant> for Wanted<'a> {
     fn from(grant: &'a Grant) -> Self {
         Self {
             user_id: &grant.user_id,
-            scopes: &grant.scopes,
-            lifetime: grant.lifetime,
+            scopes: &grant.terms.scopes,
+            lifetime: grant.terms.lifetime,
+        }
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether these are the terms.
+    pub(crate) fn is_on(&self, terms: &Terms) -> bool {
+        self.lifetime == terms.lifetime && self.scopes.same(&terms.scopes)
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            scopes: self.scopes.clone(),
+            lifetime: self.lifetime,
         }
     }
 }
@@ -230,8 +243,7 @@ impl From<Wanted<'_>> for Grant {
     fn from(wanted: Wanted<'_>) -> Self {
         Self {
             user_id: wanted.user_id.into(),
-            scopes: wanted.scopes.clone(),
-            lifetime: wanted.lifetime,
+            terms: Arc::new(wanted.terms()),
         }
     }
 }
@@ -239,7 +251,7 @@ impl From<Wanted<'_>> for Grant {
 impl Grant {
     /// The scope string of Courier's API.
     pub(crate) fn scope_string(&self) -> String {
-        scope_string(&self.user_id, &self.scopes)
+        scope_string(&self.user_id, &self.terms.scopes)
     }
 }
 
@@ -305,8 +317,8 @@ mod tests {
 
     use super::*;
 
-    fn defaults() -> Defaults {
-        Defaults {
+    fn defaults() -> Terms {
+        Terms {
             scopes: Scopes::new(Scope::MINIMAL).unwrap(),
             lifetime: Duration::from_secs(3600),
         }

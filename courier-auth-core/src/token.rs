@@ -18,8 +18,7 @@ use crate::{
         policy::{Windows, Zone},
     },
     error::{Error, ErrorKind},
-    request::{Grant, Wanted, scope_string},
-    scope::Scopes,
+    request::{Grant, Terms, Wanted, scope_string},
 };
 
 /// A Courier JWT and what is known about it.
@@ -53,7 +52,7 @@ impl Token {
     pub fn scope(&self) -> Cow<'_, str> {
         match self.unasked_scope() {
             Some(scope) => Cow::Borrowed(scope),
-            None => Cow::Owned(scope_string(self.user_id(), &self.0.scopes)),
+            None => Cow::Owned(scope_string(self.user_id(), &self.0.terms.scopes)),
         }
     }
 
@@ -81,7 +80,7 @@ impl Token {
 
     /// Seconds since the epoch.
     pub(crate) fn expires_at_s(&self) -> u64 {
-        self.0.expires_at
+        self.0.expires_at.into()
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -118,17 +117,12 @@ impl Token {
     }
 
     pub(crate) fn is_for(&self, wanted: Wanted<'_>) -> bool {
-        self.asked_lifetime() == wanted.lifetime && self.0.scopes.same(wanted.scopes)
+        wanted.is_on(&self.0.terms)
     }
 
-    /// The scopes that were asked for, without the user.
-    pub(crate) fn scopes(&self) -> &Scopes {
-        &self.0.scopes
-    }
-
-    /// The lifetime that was asked for.
-    pub(crate) fn asked_lifetime(&self) -> Duration {
-        Duration::from_secs(u64::from(self.0.asked_s))
+    /// What was asked for.
+    pub(crate) fn terms(&self) -> &Arc<Terms> {
+        &self.0.terms
     }
 
     /// What Courier wrote instead of the user and the scopes that were asked for.
@@ -191,11 +185,11 @@ impl Token {
         if let Some(scope) = &claims.scope {
             check_user(scope, &grant.user_id)?;
         }
-        let life = claims.life(answer.date, sent.wall, grant.lifetime);
+        let life = claims.life(answer.date, sent.wall, grant.terms.lifetime);
         let life = life.min(at_most);
-        let lifetime = claims.lifetime(grant.lifetime);
+        let lifetime = claims.lifetime(grant.terms.lifetime);
         // No use in a token that ends before a browser has used it; asking again would be a storm.
-        if life <= Windows::new(grant.lifetime, 0.0).grace {
+        if life <= Windows::new(grant.terms.lifetime, 0.0).grace {
             return Err(bad_answer(
                 "Courier issued a token that has expired or is about to: check this machine's \
                  clock and the requested lifetime",
@@ -221,8 +215,7 @@ impl Token {
                 Some(exp) => whole_seconds(exp),
                 None => whole_seconds(since_epoch(sent.wall + life)),
             },
-            scopes: grant.scopes.clone(),
-            asked_s: whole_u32(grant.lifetime.as_secs().into()),
+            terms: Arc::clone(&grant.terms),
             lifetime_ms: whole_u32(lifetime.as_millis()),
             // Rounded up: jitter moves a refresh earlier and never later.
             aging_ms: whole_u32(Windows::new(lifetime, fastrand::f64()).aging.as_millis() + 1),
@@ -250,17 +243,16 @@ impl fmt::Debug for Token {
 /// because what a look reads should lie in one line of the processor's cache.
 #[repr(C)]
 struct Inner {
-    scopes: Scopes,
+    terms: Arc<Terms>,
     expiry: Expiry,
-    asked_s: u32,
     /// Its share of jitter included.
     aging_ms: u32,
     /// One behind the other, because each allocation takes memory of its own: the user, the JWT, and
     /// what Courier wrote as its scope, if that is not what was asked for.
     texts: SecretString,
     since: Tick,
-    /// Seconds since the epoch.
-    expires_at: u64,
+    /// Seconds since the epoch, up to the year 2106.
+    expires_at: u32,
     /// Up to 49 days. No window of a token is wider than that of a token of four hours.
     lifetime_ms: u32,
     user_bytes: u16,
@@ -361,10 +353,9 @@ fn since_epoch(time: SystemTime) -> f64 {
         .as_secs_f64()
 }
 
-fn whole_seconds(seconds: f64) -> u64 {
-    Duration::try_from_secs_f64(seconds)
-        .unwrap_or_default()
-        .as_secs()
+fn whole_seconds(seconds: f64) -> u32 {
+    let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    whole_u32(whole.as_secs().into())
 }
 
 fn whole_u32(number: u128) -> u32 {

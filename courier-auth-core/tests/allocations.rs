@@ -21,7 +21,7 @@ async fn cached(requests: &[&TokenRequest]) -> (EmulatorServer, TokenProvider) {
 }
 
 /// Bytes that a provider holds which has cached so many users, and how long their tokens and ids are.
-async fn weight(users: usize) -> (i64, usize) {
+async fn weight(users: usize, request: fn(&str) -> TokenRequest) -> (i64, usize) {
     let courier = Emulator::start().await.expect("an emulator");
     let provider = TokenProvider::builder(courier.api_key())
         .base_url(courier.url())
@@ -31,7 +31,7 @@ async fn weight(users: usize) -> (i64, usize) {
     let mut held = 0;
     for user in 0..users {
         let name = format!("user-{user:06}");
-        let token = provider.token(&TokenRequest::for_user(&name)).await;
+        let token = provider.token(&request(&name)).await;
         held += token.expect("a token").as_str().len() + name.len();
     }
     let freed = measure(|| drop(provider)).bytes_current;
@@ -41,9 +41,20 @@ async fn weight(users: usize) -> (i64, usize) {
 /// The map's part of it included: the ids in it, and room for as many users as it may hold.
 #[tokio::test]
 async fn a_user_weighs_little_more_than_the_token() {
+    weighs_little_more_than_the_token(|user| TokenRequest::for_user(user)).await;
+}
+
+/// Each request makes its scopes anew, and they are kept once.
+#[tokio::test]
+async fn scopes_of_the_hooks_own_weigh_nothing() {
+    let request = |user: &str| TokenRequest::for_user(user).scopes(Scope::FULL);
+    weighs_little_more_than_the_token(request).await;
+}
+
+async fn weighs_little_more_than_the_token(request: fn(&str) -> TokenRequest) {
     const USERS: usize = 4096;
-    let (empty, _) = weight(0).await;
-    let (full, held) = weight(USERS).await;
+    let (empty, _) = weight(0, request).await;
+    let (full, held) = weight(USERS, request).await;
     let each = (full - empty) as f64 / USERS as f64;
     let held = held as f64 / USERS as f64;
     let most = 1.15 * (held + 160.0);

@@ -197,6 +197,29 @@ async fn torn_sockets_and_false_tokens() {
     assert_eq!(elsewhere.calls().len(), 0, "no redirect was followed");
 }
 
+/// As a proxy may pass it on.
+#[tokio::test]
+async fn an_answer_in_pieces_is_put_together() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let _request = stream.read(&mut [0; 4096]).await.unwrap();
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for byte in r#"{"token":"opaque-token"}"#.chars() {
+            let chunk = format!("1\r\n{byte}\r\n");
+            stream.write_all(chunk.as_bytes()).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+    });
+    let client = CourierClient::builder("pk_test").base_url(url).build();
+    let request = TokenRequest::for_user("user-1");
+    let token = client.unwrap().issue_token(&request).await.unwrap();
+    assert_eq!(token.as_str(), "opaque-token");
+}
+
 /// Whoever answers in Courier's place does not fill the memory.
 #[tokio::test]
 async fn an_answer_without_end_is_cut_off() {

@@ -3,8 +3,8 @@
 //! `policy` decides, `slot` remembers, `flight` gets a token in a task of its own: `look` asks the
 //! other replicas, which are `peers`, and `ask` Courier. `upstream` says whether it may (with a
 //! `breaker`) and `admission` is what it then holds, `clock` tells the time, `seats` is the map of
-//! users, `shared` is what they all need. `step` looks at a slot and decides what a caller gets;
-//! this file waits for it.
+//! users, `terms` what many of them are granted, `shared` what all of these need. `step` looks at a
+//! slot and decides what a caller gets; this file waits for it.
 
 mod admission;
 mod ask;
@@ -20,6 +20,7 @@ mod shared;
 mod slot;
 mod status;
 mod step;
+mod terms;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upstream;
@@ -90,7 +91,8 @@ impl TokenCache {
             return Ok(fresh);
         }
         // Boxed, so that the many futures which end above are small.
-        let token = Box::pin(self.settle(wanted.into(), wish)).await?;
+        let grant = self.shared.terms.grant(wanted);
+        let token = Box::pin(self.settle(grant, wish)).await?;
         let left = token.expires_in();
         Ok((token, left))
     }

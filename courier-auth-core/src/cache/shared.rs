@@ -11,6 +11,7 @@ use super::{
     peers::Peers,
     seats::Seats,
     status::Status,
+    terms::KnownTerms,
     upstream::{Gate, Upstream},
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
 /// What the tasks of a cache share with it.
 pub(crate) struct Shared {
     pub(super) seats: Seats,
+    pub(super) terms: KnownTerms,
     pub(super) gate: Gate,
     pub(super) upstream: Arc<dyn Upstream>,
     pub(super) peers: Option<Arc<dyn Peers>>,
@@ -53,6 +55,7 @@ impl Shared {
         });
         Self {
             seats: Seats::new(max_users),
+            terms: KnownTerms::default(),
             gate: Gate::new(),
             upstream,
             peers,

@@ -15,8 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    request::{Grant, Wanted},
-    scope::Scopes,
+    request::{Grant, Terms, Wanted},
     token::{Token, TokenId},
 };
 
@@ -186,11 +185,10 @@ impl SlotState {
     }
 }
 
-/// One (scopes, lifetime) of one user.
+/// What one user was granted on one set of terms.
 #[derive(Debug)]
 pub(crate) struct Variant {
-    scopes: Scopes,
-    lifetime: Duration,
+    terms: Arc<Terms>,
     token: Option<Token>,
     failure: Option<Failure>,
     /// The last look for another replica's token, if it led to nothing.
@@ -201,8 +199,7 @@ pub(crate) struct Variant {
 impl Variant {
     fn new(grant: &Grant) -> Self {
         Self {
-            scopes: grant.scopes.clone(),
-            lifetime: grant.lifetime,
+            terms: Arc::clone(&grant.terms),
             token: None,
             failure: None,
             look: None,
@@ -212,8 +209,7 @@ impl Variant {
 
     fn holding(token: Token) -> Self {
         Self {
-            scopes: token.scopes().clone(),
-            lifetime: token.asked_lifetime(),
+            terms: Arc::clone(token.terms()),
             token: Some(token),
             failure: None,
             look: None,
@@ -222,7 +218,7 @@ impl Variant {
     }
 
     fn is_for(&self, wanted: Wanted<'_>) -> bool {
-        self.lifetime == wanted.lifetime && self.scopes.same(wanted.scopes)
+        wanted.is_on(&self.terms)
     }
 
     pub(crate) fn zone(&self, now: Moment) -> Zone {

@@ -3,6 +3,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::{Bytes, BytesMut};
 use reqwest::{Response, StatusCode, Url, header::HeaderMap};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -46,19 +47,21 @@ impl Asked<'_> {
 pub(super) struct Answer {
     status: StatusCode,
     headers: HeaderMap,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl Answer {
     pub(super) async fn read(mut response: Response) -> Result<Self, reqwest::Error> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            let room = MAX_ANSWER_BYTES - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if body.len() == MAX_ANSWER_BYTES {
-                break;
-            }
+        // Nearly every answer comes in one piece, which need not be copied.
+        let mut body = response.chunk().await?.unwrap_or_default();
+        while body.len() < MAX_ANSWER_BYTES
+            && let Some(chunk) = response.chunk().await?
+        {
+            let mut longer = BytesMut::from(body);
+            longer.extend_from_slice(&chunk);
+            body = longer.freeze();
         }
+        body.truncate(MAX_ANSWER_BYTES);
         Ok(Self {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),

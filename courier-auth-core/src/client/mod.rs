@@ -24,7 +24,7 @@ use self::{
 use crate::{
     cache::{clock::Clock, upstream::Upstream},
     error::{Error, ErrorKind},
-    request::{Defaults, Grant, TokenRequest},
+    request::{Grant, Terms, TokenRequest},
     retry::with_retries,
     scope::{Scope, Scopes},
     token::{Issued, Token},
@@ -123,7 +123,7 @@ impl Upstream for CourierClient {
         let body = Body {
             scope: grant.scope_string(),
             // With a unit: Courier reads a bare number in a string as milliseconds.
-            expires_in: format!("{} seconds", grant.lifetime.as_secs()),
+            expires_in: format!("{} seconds", grant.terms.lifetime.as_secs()),
         };
         let url = &self.settings.token_url;
         let key = self.key();
@@ -155,8 +155,8 @@ impl Upstream for CourierClient {
 }
 
 /// What is asked for where neither the request nor a provider says anything.
-pub(crate) fn default_grant() -> Result<Defaults, Error> {
-    Ok(Defaults {
+pub(crate) fn default_grant() -> Result<Terms, Error> {
+    Ok(Terms {
         scopes: Scopes::new(Scope::MINIMAL)?,
         lifetime: DEFAULT_LIFETIME,
     })

@@ -22,7 +22,7 @@ pub(super) fn token_body(
         false => escaped(text),
     };
     let user_id = text(token.user_id());
-    let scopes = text(token.scopes().as_str());
+    let scopes = text(token.terms().scopes.as_str());
     let unasked = token.unasked_scope().map(text);
     let scope = match &unasked {
         Some(scope) => ["", "", "", scope],

@@ -58,8 +58,8 @@ impl Keyring {
                 b"token",
                 base_url.as_bytes(),
                 grant.user_id.as_bytes(),
-                grant.scopes.as_str().as_bytes(),
-                &grant.lifetime.as_secs().to_be_bytes(),
+                grant.terms.scopes.as_str().as_bytes(),
+                &grant.terms.lifetime.as_secs().to_be_bytes(),
             ],
             't',
         )
@@ -176,14 +176,14 @@ mod tests {
     use super::*;
     use crate::{
         client::default_grant,
-        request::{Defaults, TokenRequest},
+        request::{Terms, TokenRequest},
     };
 
     const COURIER: &str = "https://api.courier.com";
 
     #[expect(clippy::unwrap_used, reason = "tests")]
     fn grant(user: &str) -> Grant {
-        let defaults: Defaults = default_grant().unwrap();
+        let defaults: Terms = default_grant().unwrap();
         TokenRequest::for_user(user).grant(&defaults).unwrap()
     }
 
@@ -215,7 +215,7 @@ mod tests {
         let other = Keyring::of_api_key(&"pk_other".into());
         let alice = grant("alice");
         let mut day = alice.clone();
-        day.lifetime = Duration::from_secs(86_400);
+        Arc::make_mut(&mut day.terms).lifetime = Duration::from_secs(86_400);
         let names = [
             ring.token_name(COURIER, &alice),
             ring.token_name(COURIER, &grant("alic")),

@@ -174,7 +174,7 @@ impl Peers for SharedTokens {
 
     async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found {
         self.longest
-            .fetch_max(grant.lifetime.as_secs(), Ordering::Relaxed);
+            .fetch_max(grant.terms.lifetime.as_secs(), Ordering::Relaxed);
         let rings = self.rings();
         let fetch = async { try_join_all(rings.all().map(|ring| self.fetch(ring, grant))).await };
         let Some(values) = self.guard.read(FIND_LIMIT, fetch).await else {
@@ -229,9 +229,9 @@ impl Peers for SharedTokens {
 
     async fn tell(&self, grant: &Grant, token: &Token, sent: Moment) {
         self.longest
-            .fetch_max(grant.lifetime.as_secs(), Ordering::Relaxed);
+            .fetch_max(grant.terms.lifetime.as_secs(), Ordering::Relaxed);
         let now = self.clock.now();
-        let grace = Windows::new(grant.lifetime, 0.0).grace;
+        let grace = Windows::new(grant.terms.lifetime, 0.0).grace;
         let ttl = token.remaining(now).saturating_sub(grace);
         let Some(_permit) = self.permit().filter(|_| !ttl.is_zero()) else {
             return;

@@ -215,11 +215,11 @@ async fn failures_from_before_an_outage_do_not_count_after_it() {
 #[tokio::test(start_paused = true)]
 async fn scopes_that_differ_in_every_request_do_not_fill_the_memory() {
     use crate::{
-        request::{Defaults, TokenRequest},
+        request::{Terms, TokenRequest},
         scope::{Scope, Scopes},
     };
     let world = World::new(HOUR, 50);
-    let defaults = Defaults {
+    let defaults = Terms {
         scopes: Scopes::new(Scope::MINIMAL).unwrap(),
         lifetime: HOUR,
     };

@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind},
-    request::{Defaults, Grant, TokenRequest},
+    request::{Grant, Terms, TokenRequest},
     scope::{Scope, Scopes},
     token::{Issued, Token},
 };
@@ -72,7 +72,7 @@ impl World {
     }
 
     pub(super) fn grant(&self, user: &str) -> Grant {
-        let defaults = Defaults {
+        let defaults = Terms {
             scopes: Scopes::new(Scope::MINIMAL).unwrap(),
             lifetime: self.lifetime,
         };
@@ -234,7 +234,7 @@ impl Courier {
         let iat = seconds(now);
         let life = match mood {
             Mood::ShortLife(life) => life,
-            _ => grant.lifetime,
+            _ => grant.terms.lifetime,
         };
         let exp = iat + life.as_secs();
         let mut claims = json!({ "scope": grant.scope_string(), "iat": iat, "exp": exp });
@@ -260,7 +260,7 @@ impl Courier {
                 at: self.0.clock.now(),
                 true_time: now,
                 end: UNIX_EPOCH + Duration::from_secs(end),
-                life: Duration::from_secs(end.saturating_sub(iat)).min(grant.lifetime),
+                life: Duration::from_secs(end.saturating_sub(iat)).min(grant.terms.lifetime),
             });
             script.last_exp = claims["exp"].as_u64();
             let date = (!script.without_date).then(|| UNIX_EPOCH + Duration::from_secs(iat));

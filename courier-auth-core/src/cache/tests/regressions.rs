@@ -3,7 +3,7 @@
 //! The name is the project and the number of its issue or pull request. The steps are explained in
 //! `scenarios.rs`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Mood, World, scenarios::run, settle};
 use crate::{cache::Wish, cache::policy::Windows, error::ErrorKind};
@@ -62,7 +62,7 @@ async fn azure_rust_1225_what_differs_in_the_grant_differs_in_the_cache() {
     let world = World::new(Duration::from_secs(3600), 10);
     let inbox = world.grant("alice");
     let mut day = inbox.clone();
-    day.lifetime = Duration::from_secs(86400);
+    Arc::make_mut(&mut day.terms).lifetime = Duration::from_secs(86400);
     let inbox_token = world.cache.get(&inbox, Wish::Any).await.unwrap();
     let day_token = world.cache.get(&day, Wish::Any).await.unwrap();
     assert_ne!(inbox_token.id(), day_token.id());
@@ -75,7 +75,7 @@ async fn who_waits_in_vain_gets_no_token_of_another_grant() {
     let world = World::new(Duration::from_secs(3600), 10);
     let inbox = world.grant("alice");
     let mut day = inbox.clone();
-    day.lifetime = Duration::from_secs(86400);
+    Arc::make_mut(&mut day.terms).lifetime = Duration::from_secs(86400);
     world.courier.set_mood(Mood::Hang);
     let cache = world.cache.clone();
     let waits = tokio::spawn(async move { cache.get(&inbox, Wish::Any).await });

@@ -65,7 +65,7 @@ async fn users_and_grants_do_not_share() {
     let bob = second.get("bob").await.unwrap();
     assert_eq!(bob.user_id(), "bob");
     let mut day = second.grant("alice");
-    day.lifetime = Duration::from_secs(86_400);
+    Arc::make_mut(&mut day.terms).lifetime = Duration::from_secs(86_400);
     let day = second.cache.get(&day, Wish::Any).await.unwrap();
     assert!(day.expires_in() > HOUR);
     assert_eq!(first.courier.calls(), 3);

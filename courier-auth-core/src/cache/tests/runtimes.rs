@@ -14,7 +14,7 @@ use crate::cache::{
     TokenCache, Wish,
     clock::{Clock, ManualClock},
 };
-use crate::request::{Defaults, Grant, TokenRequest};
+use crate::request::{Grant, Terms, TokenRequest};
 use crate::scope::{Scope, Scopes};
 
 fn runtime() -> Runtime {
@@ -35,7 +35,7 @@ fn cache(runtime: Option<Handle>) -> (TokenCache, Courier) {
 }
 
 fn grant() -> Grant {
-    let defaults = Defaults {
+    let defaults = Terms {
         scopes: Scopes::new(Scope::MINIMAL).unwrap(),
         lifetime: Duration::from_secs(3600),
     };

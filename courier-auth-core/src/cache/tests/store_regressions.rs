@@ -1,7 +1,7 @@
 //! Bugs of other caches that are shared between machines, each repeated here under its name: the
 //! project and the number of its issue or pull request.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -36,8 +36,9 @@ async fn litellm_31474_what_differs_has_different_keys() {
     ] {
         for lifetime in [HOUR, Duration::from_secs(360), Duration::from_secs(36_000)] {
             let mut grant = world.grant(user);
-            grant.scopes = scopes(names);
-            grant.lifetime = lifetime;
+            let terms = Arc::make_mut(&mut grant.terms);
+            terms.scopes = scopes(names);
+            terms.lifetime = lifetime;
             grants.push(grant);
         }
     }

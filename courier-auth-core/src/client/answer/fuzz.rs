@@ -151,7 +151,7 @@ fn answer(status: u16, headers: HeaderMap, body: &[u8]) -> Answer {
     Answer {
         status: StatusCode::from_u16(status).expect("a status"),
         headers,
-        body: body.to_vec(),
+        body: body.to_vec().into(),
     }
 }
 
