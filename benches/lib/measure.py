@@ -164,17 +164,21 @@ class Bench:
         return [int(us) / 1000 for us in run.stdout.split()]
 
     def many_users(self, stack):
-        """The same route with few users and with many, side by side."""
+        """The same routes with few users and with many, side by side: pairs of (users, row)."""
         upstream = stack.enter_context(self.upstream(0))
-        rows = {}
-        for users in [1_000, 1_000_000]:
-            log(f"start axum ours, {users} users")
-            rows[users] = (Row("axum", "ours", ""), stack.enter_context(self.serve("axum", "ours", upstream.url, users)))
+        rows = []
+        for name in ["bodies", "ours"]:
+            title = next(title for framework, row, title in HOT if (framework, row) == ("axum", name))
+            for users in [1_000, 1_000_000]:
+                log(f"start axum {name}, {users} users")
+                server = stack.enter_context(self.serve("axum", name, upstream.url, users))
+                rows.append((server, users, Row("axum", name, title)))
         for number in range(self.args.rounds):
             log(f"round {number + 1} of {self.args.rounds}")
-            for users, (row, server) in rows.items():
+            for server, users, row in rows:
                 self.wrk(server, row, users)
-        return {users: row for users, (row, _) in rows.items()}
+        measured = [(users, row) for _, users, row in rows]
+        return list(zip(measured[::2], measured[1::2]))
 
     def memory(self):
         """What is held of how many users, and what a look at one of them takes."""

@@ -101,19 +101,20 @@ def memory(held, churn, many_users):
     text = f"{MEMORY[1]}\n{table(['users', '', 'bytes each', 'ns a look'], lines)}"
     lines = [[f"{users:,.0f}", f"{held:,.0f}", f"{bytes / 1e6:,.1f}"] for users, bytes, held in churn]
     text += f"\n{CHURN}\n{table(['users so far', 'held', 'MB'], lines)}"
-    few = next(iter(many_users.values()))
     lines = []
-    for users, row in many_users.items():
-        ratio = f"{row.ratio(few):.2f}"
-        rate = median(mine / its for mine, its in zip(row.rate, few.rate))
-        lines.append([f"{users:,}", f"{median(row.cpu):.2f}", ratio, f"{median(row.rate):,.0f}", f"{rate:.2f}"])
-    columns = ["users", "CPU us", "of few users", "requests/s", "of few users"]
+    for few, many in many_users:
+        for users, row in [few, many]:
+            ratio = f"{row.ratio(few[1]):.2f}"
+            rate = median(mine / its for mine, its in zip(row.rate, few[1].rate))
+            figures = [f"{median(row.cpu):.2f}", ratio, f"{median(row.rate):,.0f}", f"{rate:.2f}"]
+            lines.append([row.title, f"{users:,}", *figures])
+    columns = ["", "users", "CPU us", "of few users", "requests/s", "of few users"]
     return f"{text}\n{MANY_USERS}\n{table(columns, lines)}"
 
 
 def per_user(steps):
-    (_, before, _), *_, (_, after, held) = steps
-    return (after - before) / held
+    (_, before, few), *_, (_, after, held) = steps
+    return (after - before) / (held - few)
 
 
 def table(columns, rows):
@@ -185,15 +186,16 @@ HERD = "Many at once", f"""Connections that are open already send their first re
 *Courier* how long the calls take of which {measure.AT_ONCE} run at once.
 """
 
-MEMORY = "Memory", """What the process holds of the machine's memory, divided by the users that are cached: the allocator's own needs are in
-it. A token of the emulator has about 400 bytes, as Courier's have. A *look* is one call of `token()`, or of the other
+MEMORY = "Memory", """What the process holds of the machine's memory for each user beyond the first thousand, with whom comes what is there
+but once: the allocator's own needs are in it. A token of the emulator has about 400 bytes, as Courier's have. A *look* is one call of `token()`, or of the other
 caches' `get`, for users without a pattern.
 """
 
 CHURN = f"""Users that come and go, with room for {measure.CHURN_ROOM:,} of them:
 """
 
-MANY_USERS = """`.layer(courier)` over HTTP, with few users and with many:
+MANY_USERS = """axum over HTTP, with few users and with many. What a million of them costs is to wait for the machine's memory, in the
+simplest cache too:
 """
 
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">

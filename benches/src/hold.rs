@@ -15,19 +15,20 @@ use crate::{
 };
 
 /// Fills the row's cache, which has room for so many, and prints how many users it was asked for, the process's
-/// memory in bytes and how many of them it holds: to begin with, and after each tenth of the users. Then, if there was
-/// room for all, how many nanoseconds a look takes at users without a pattern.
+/// memory in bytes and how many of them it holds: after the first few, and after each tenth of the users. Then, if there
+/// was room for all, how many nanoseconds a look takes at users without a pattern.
 pub async fn hold(row: &str, upstream: &str, room: &str, users: &str) -> Result<()> {
     let (room, users): (usize, usize) = (room.parse()?, users.parse()?);
-    // The client, its connections and what else is there but once.
-    let small = Row::cold(row, upstream, 1000).await?;
-    small.fill(0..1000).await?;
-    println!("0 {} 0", memory()?);
     let row = Row::cold(row, upstream, room).await?;
-    for tenth in 0..10 {
-        let (from, to) = (users * tenth / 10, users * (tenth + 1) / 10);
+    // After these there is what is there but once, the client and its connections among it.
+    row.fill(0..FEW).await?;
+    println!("{FEW} {} {}", memory()?, row.held());
+    let mut from = FEW;
+    for tenth in 1..=10 {
+        let to = (users * tenth / 10).max(from);
         row.fill(from..to).await?;
         println!("{to} {} {}", memory()?, row.held());
+        from = to;
     }
     if users <= room {
         println!("{:.1}", look(&row, users).as_secs_f64() * 1e9);
@@ -69,4 +70,5 @@ fn memory() -> Result<usize> {
     Ok(kib.ok_or("no VmRSS")?.parse::<usize>()? * 1024)
 }
 
+const FEW: usize = 1000;
 const LOOKS: usize = 1_000_000;
