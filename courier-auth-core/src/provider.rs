@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     cache::{Status, TokenCache, Wish, clock::Clock},
-    client::{CourierClient, CourierClientBuilder, Region, default_grant},
+    client::{CourierClient, CourierClientBuilder, Region, default_terms},
     error::{Error, ErrorKind},
     metrics,
     request::{Terms, TokenRequest, UserId, Wanted, check_lifetime},
@@ -311,7 +311,7 @@ impl TokenProviderBuilder {
                  least 1",
             ));
         }
-        let fallback = default_grant()?;
+        let fallback = default_terms()?;
         let defaults = Terms {
             scopes: self.scopes.unwrap_or(Ok(fallback.scopes))?,
             lifetime: check_lifetime(self.lifetime.unwrap_or(fallback.lifetime))?,

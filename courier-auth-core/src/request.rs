@@ -227,7 +227,7 @@ impl<'a> From<&'a Grant> for Wanted<'a> {
 
 impl Wanted<'_> {
     /// Whether these are the terms.
-    pub(crate) fn is_on(&self, terms: &Terms) -> bool {
+    pub(crate) fn matches(&self, terms: &Terms) -> bool {
         self.lifetime == terms.lifetime && self.scopes.same(&terms.scopes)
     }
 

@@ -117,7 +117,7 @@ impl Token {
     }
 
     pub(crate) fn is_for(&self, wanted: Wanted<'_>) -> bool {
-        wanted.is_on(&self.0.terms)
+        wanted.matches(&self.0.terms)
     }
 
     /// What was asked for.
@@ -179,7 +179,9 @@ impl Token {
         clock: Clock,
     ) -> Result<Self, Error> {
         let (user, token) = answer.texts();
-        debug_assert_eq!(user, &*grant.user_id);
+        if user != &*grant.user_id {
+            return Err(wrong_user());
+        }
         check_shape(token)?;
         let claims = Claims::read(token)?;
         if let Some(scope) = &claims.scope {
@@ -247,6 +249,8 @@ struct Inner {
     expiry: Expiry,
     /// Its share of jitter included.
     aging_ms: u32,
+    user_bytes: u16,
+    token_bytes: u16,
     /// One behind the other, because each allocation takes memory of its own: the user, the JWT, and
     /// what Courier wrote as its scope, if that is not what was asked for.
     texts: SecretString,
@@ -255,8 +259,6 @@ struct Inner {
     expires_at: u32,
     /// Up to 49 days. No window of a token is wider than that of a token of four hours.
     lifetime_ms: u32,
-    user_bytes: u16,
-    token_bytes: u16,
     plain: bool,
     id: TokenId,
     clock: Clock,
@@ -276,8 +278,8 @@ impl Inner {
 /// What Courier answered, unchecked.
 #[derive(Debug)]
 pub(crate) struct Issued {
-    /// The user and the token, in the allocation that the cache will keep: each other one on the way
-    /// to it would leave a gap between those of two users.
+    /// The user and the token, in the allocation that the cache will keep: a temporary one of nearly
+    /// the same size would leave a hole in the heap.
     texts: SecretString,
     user_bytes: usize,
     /// The `Date` header: Courier's clock.
@@ -343,6 +345,13 @@ fn too_long() -> Error {
     bad_answer("Courier answered with a token of more than 16 KiB, which no header carries")
 }
 
+fn wrong_user() -> Error {
+    bad_answer(
+        "Courier answered with a token that is not for exactly the requested user; it was thrown \
+         away",
+    )
+}
+
 fn bad_answer(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::BadAnswer, message)
 }
@@ -373,3 +382,32 @@ const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod fuzz;
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::{client::default_terms, request::TokenRequest};
+
+    /// Nothing in such a token says whose it is.
+    #[test]
+    fn an_opaque_token_is_for_whom_it_was_asked() {
+        let request = TokenRequest::for_user("alice");
+        let grant = request.grant(&default_terms().unwrap()).unwrap();
+        let accept = |user| {
+            let clock = Clock::default();
+            Token::accept(
+                Issued::new(user, "opaque", None),
+                &grant,
+                clock.now(),
+                clock,
+            )
+        };
+        let token = accept("alice").unwrap();
+        assert_eq!((token.user_id(), token.as_str()), ("alice", "opaque"));
+        for other in ["bob", "alic", "alicealice", ""] {
+            assert_eq!(accept(other).unwrap_err().kind(), ErrorKind::BadAnswer);
+        }
+    }
+}

@@ -38,7 +38,7 @@ async fn weight(users: usize, request: fn(&str) -> TokenRequest) -> (i64, usize)
     (-freed, held)
 }
 
-/// The map's part of it included: the ids in it, and room for as many users as it may hold.
+/// The map's part of it included, with room for as many users as it may hold.
 #[tokio::test]
 async fn a_user_weighs_little_more_than_the_token() {
     weighs_little_more_than_the_token(|user| TokenRequest::for_user(user)).await;
@@ -57,7 +57,8 @@ async fn weighs_little_more_than_the_token(request: fn(&str) -> TokenRequest) {
     let (full, held) = weight(USERS, request).await;
     let each = (full - empty) as f64 / USERS as f64;
     let held = held as f64 / USERS as f64;
-    let most = 1.15 * (held + 160.0);
+    // Beside the texts: what is known of the token, and its place in the map.
+    let most = held + 190.0;
     assert!(
         each <= most,
         "{each:.0} bytes, of which token and id are {held:.0}"

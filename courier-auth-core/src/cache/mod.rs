@@ -90,8 +90,8 @@ impl TokenCache {
             metrics::cached();
             return Ok(fresh);
         }
-        // Boxed, so that the many futures which end above are small.
         let grant = self.shared.terms.grant(wanted);
+        // Boxed, so that the many futures which end above are small.
         let token = Box::pin(self.settle(grant, wish)).await?;
         let left = token.expires_in();
         Ok((token, left))

@@ -12,7 +12,8 @@ use crate::{metrics, token::Token};
 ///
 /// The map's keys are hashes of ids: the id itself stands in the token already, and once more it
 /// would be a tenth of what a user weighs. It is compared there on every look, so that two users
-/// with one hash never get each other's token. They take each other's seat, which costs a call.
+/// with one hash never get each other's token. They take each other's seat as if there were no room
+/// for both.
 pub(super) struct Seats<S = DefaultHashBuilder> {
     map: Cache<u64, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
     hasher: S,
@@ -79,8 +80,8 @@ impl<S: BuildHasher + Default> Seats<S> {
         // From the start: in a map whose other slots are all pinned a new one would leave it again
         // at once, and whoever made it would make it again for ever.
         slot.pin();
-        // It fails when the user is forgotten in this moment.
-        let _forgotten = guard.insert(Seat::Slot(Arc::clone(&slot)));
+        // It fails only if the placeholder was removed: forgetting and evicting leave it alone.
+        let _inserted = guard.insert(Seat::Slot(Arc::clone(&slot)));
         Visit { slot, pinned: true }
     }
 
@@ -141,10 +142,10 @@ impl Seat {
 
     /// It has left the map for another.
     fn evicted(self) {
-        metrics::evicted();
         if let Self::Slot(slot) = self {
             slot.detach();
         }
+        metrics::evicted();
     }
 }
 

@@ -218,7 +218,7 @@ impl Variant {
     }
 
     fn is_for(&self, wanted: Wanted<'_>) -> bool {
-        wanted.is_on(&self.terms)
+        wanted.matches(&self.terms)
     }
 
     pub(crate) fn zone(&self, now: Moment) -> Zone {

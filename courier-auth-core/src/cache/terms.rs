@@ -2,7 +2,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::request::{Grant, Terms, Wanted};
 
-/// The terms of many users' tokens, each kept once.
+/// Terms that many users' tokens have in common.
 ///
 /// Where an app's hook gives scopes of its own each request makes them anew, and each token would
 /// keep a copy that weighs a fifth of it.
@@ -20,7 +20,7 @@ impl KnownTerms {
 
     fn find(&self, wanted: Wanted<'_>) -> Arc<Terms> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(terms) = known.iter().find(|terms| wanted.is_on(terms)) {
+        if let Some(terms) = known.iter().find(|terms| wanted.matches(terms)) {
             return Arc::clone(terms);
         }
         let terms = Arc::new(wanted.terms());
@@ -34,5 +34,5 @@ impl KnownTerms {
     }
 }
 
-/// An app has one or two; one whose scopes name a tenant has more than can be shared.
+/// An app has one or two. Where scopes name one of many tenants there is little to be had in common.
 const MAX_KNOWN: usize = 32;

@@ -52,11 +52,15 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) async fn read(mut response: Response) -> Result<Self, reqwest::Error> {
-        // Nearly every answer comes in one piece, which need not be copied.
-        let mut body = response.chunk().await?.unwrap_or_default();
+        let mut body = Bytes::new();
         while body.len() < MAX_ANSWER_BYTES
             && let Some(chunk) = response.chunk().await?
         {
+            // Nearly every answer comes in one piece, which need not be copied.
+            if body.is_empty() {
+                body = chunk;
+                continue;
+            }
             let mut longer = BytesMut::from(body);
             longer.extend_from_slice(&chunk);
             body = longer.freeze();

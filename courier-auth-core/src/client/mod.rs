@@ -70,7 +70,7 @@ impl CourierClient {
     /// When the request is malformed, Courier cannot be reached or refuses, or answers with
     /// something that is not a token for this user.
     pub async fn issue_token(&self, request: &TokenRequest) -> Result<Token, Error> {
-        let grant = request.grant(&default_grant()?)?;
+        let grant = request.grant(&default_terms()?)?;
         let clock = Clock::default();
         let (sent, issued) = with_retries(
             async || Ok((clock.now(), self.issue(&grant).await?)),
@@ -155,7 +155,7 @@ impl Upstream for CourierClient {
 }
 
 /// What is asked for where neither the request nor a provider says anything.
-pub(crate) fn default_grant() -> Result<Terms, Error> {
+pub(crate) fn default_terms() -> Result<Terms, Error> {
     Ok(Terms {
         scopes: Scopes::new(Scope::MINIMAL)?,
         lifetime: DEFAULT_LIFETIME,

@@ -88,13 +88,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        cache::clock::Clock, client::default_grant, request::TokenRequest, scope::Scope,
+        cache::clock::Clock, client::default_terms, request::TokenRequest, scope::Scope,
         token::Issued,
     };
 
     /// The body for a token that Courier says has this scope, read as JSON.
     fn body(request: &TokenRequest, scope: &str) -> Value {
-        let grant = request.grant(&default_grant().unwrap()).unwrap();
+        let grant = request.grant(&default_terms().unwrap()).unwrap();
         let clock = Clock::default();
         let claims = URL_SAFE_NO_PAD.encode(json!({ "scope": scope }).to_string());
         let issued = Issued::new(&grant.user_id, &format!("e30.{claims}.c2ln"), None);

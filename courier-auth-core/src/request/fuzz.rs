@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use bolero::{ValueGenerator, check, produce};
 
 use super::TokenRequest;
-use crate::{client::default_grant, scope::Scope};
+use crate::{client::default_terms, scope::Scope};
 
 #[test]
 fn any_text() {
@@ -61,7 +61,7 @@ fn says_no_more(user: &str, scope: &str, named: &str) {
             written.insert(text);
         }
     }
-    let defaults = default_grant().expect("the defaults");
+    let defaults = default_terms().expect("the defaults");
     // A user who is refused must not keep the scopes from being looked at.
     let (user, grant) = [user, "user-1"]
         .into_iter()

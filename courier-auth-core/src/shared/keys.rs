@@ -175,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        client::default_grant,
+        client::default_terms,
         request::{Terms, TokenRequest},
     };
 
@@ -183,7 +183,7 @@ mod tests {
 
     #[expect(clippy::unwrap_used, reason = "tests")]
     fn grant(user: &str) -> Grant {
-        let defaults: Terms = default_grant().unwrap();
+        let defaults: Terms = default_terms().unwrap();
         TokenRequest::for_user(user).grant(&defaults).unwrap()
     }
 

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{bad_answer, since_epoch};
+use super::{bad_answer, since_epoch, wrong_user};
 use crate::{error::Error, request::is_space};
 
 /// The claims that matter to a cache. The signature is Courier's secret and cannot be checked; TLS
@@ -149,10 +149,7 @@ pub(super) fn check_user(scope: &str, wanted: &str) -> Result<(), Error> {
     if users.next() == Some(wanted) && users.next().is_none() {
         return Ok(());
     }
-    Err(bad_answer(
-        "Courier answered with a token that is not for exactly the requested user; it was thrown \
-         away",
-    ))
+    Err(wrong_user())
 }
 
 /// From one time to a later one; zero if it is not later.

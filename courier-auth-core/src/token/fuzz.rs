@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{Issued, Token};
 use crate::{
     cache::clock::{Clock, ManualClock},
-    client::default_grant,
+    client::default_terms,
     request::{Grant, TokenRequest},
 };
 
@@ -96,7 +96,7 @@ fn is_as_claimed(token: &Token, claims: &Map<String, Value>, lifetime: Duration)
 }
 
 fn grant(lifetime: Duration) -> Grant {
-    let defaults = default_grant().expect("the defaults");
+    let defaults = default_terms().expect("the defaults");
     let request = TokenRequest::for_user(USER).lifetime(lifetime);
     request.grant(&defaults).expect("a grant")
 }

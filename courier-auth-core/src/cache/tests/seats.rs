@@ -10,7 +10,7 @@ use crate::{
         clock::Clock,
         seats::{Seat, Seats},
     },
-    client::default_grant,
+    client::default_terms,
     request::TokenRequest,
     token::{Issued, Token},
 };
@@ -34,7 +34,7 @@ fn seats() -> Seats<BuildHasherDefault<Alike>> {
 /// A user's token lands.
 fn land(seats: &Seats<BuildHasherDefault<Alike>>, user: &str) {
     let request = TokenRequest::for_user(user);
-    let grant = request.grant(&default_grant().unwrap()).unwrap();
+    let grant = request.grant(&default_terms().unwrap()).unwrap();
     let clock = Clock::default();
     let now = clock.now();
     let issued = Issued::new(user, "opaque", None);
@@ -77,10 +77,21 @@ fn one_takes_the_others_seat_and_not_what_is_in_it() {
     assert!(!Arc::ptr_eq(&alice, &bob));
     assert!(alice.lock().detached, "whoever holds it looks again");
     assert!(!bob.lock().detached);
-    // Her flight lands, and his slot stays where it is.
-    alice.unpin();
+    assert_eq!(seats.len(), 1);
+}
+
+/// Her flight lands after her slot has left the map, and before the slot is told so.
+#[test]
+fn a_token_does_not_take_the_seat_that_is_another_users_now() {
+    let seats = seats();
+    land(&seats, "alice");
+    let alice = Arc::clone(&seats.slot(&"alice".into()));
+    seats.forget("alice");
+    let bob = Arc::clone(&seats.slot(&"bob".into()));
+    alice.lock().detached = false;
     seats.tidy(&alice);
     assert!(matches!(seats.get("bob"), Some(Seat::Slot(here)) if Arc::ptr_eq(&here, &bob)));
+    assert!(seats.get("alice").is_none());
 }
 
 #[test]
@@ -89,6 +100,9 @@ fn one_is_forgotten_without_the_other() {
     land(&seats, "alice");
     seats.forget("bob");
     assert_eq!(served(&seats, "alice").as_deref(), Some("alice"));
+    let _slot = seats.slot(&"alice".into());
+    seats.forget("bob");
+    assert!(matches!(seats.get("alice"), Some(Seat::Slot(_))));
     seats.forget("alice");
     assert_eq!(seats.len(), 0);
 }
