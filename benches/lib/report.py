@@ -187,8 +187,8 @@ HERD = "Many at once", f"""Connections that are open already send their first re
 """
 
 MEMORY = "Memory", """What the process holds of the machine's memory for each user beyond the first thousand, with whom comes what is there
-but once: the allocator's own needs are in it. A token of the emulator has about 400 bytes, as Courier's have. A *look* is one call of `token()`, or of the other
-caches' `get`, for users without a pattern.
+but once: the allocator's own needs are in it. A token of the emulator has about 400 bytes, as Courier's have. A *look* is
+one call of `token()`, or of the other caches' `get`, for users without a pattern.
 """
 
 CHURN = f"""Users that come and go, with room for {measure.CHURN_ROOM:,} of them:
