@@ -10,12 +10,12 @@ use crate::{metrics, token::Token};
 
 /// What is known of whom.
 ///
-/// The map's keys are hashes of ids: the id itself stands in the token already, and once more it
-/// would be a tenth of what a user weighs. It is compared there on every look, so that two users
-/// with one hash never get each other's token. They take each other's seat as if there were no room
-/// for both.
+/// The map's keys are short ids and hashes of long ones: a long id stands in the token already, and
+/// once more it would be a tenth of what a user weighs. It is compared there on every look, so that
+/// two users with one hash never get each other's token. They take each other's seat as if there
+/// were no room for both.
 pub(super) struct Seats<S = DefaultHashBuilder> {
-    map: Cache<u64, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
+    map: Cache<Key, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
     hasher: S,
 }
 
@@ -39,9 +39,9 @@ impl<S: BuildHasher + Default> Seats<S> {
 
     /// What is known of a user.
     pub(super) fn get(&self, user: &str) -> Option<Seat> {
-        self.map
-            .get(&self.key(user))
-            .filter(|seat| seat.is_of(user))
+        let key = self.key(user);
+        let seat = self.map.get(&key)?;
+        (key.is_the_id() || seat.is_of(user)).then_some(seat)
     }
 
     /// The slot of a user, made if there is none.
@@ -108,8 +108,31 @@ impl<S: BuildHasher + Default> Seats<S> {
         });
     }
 
-    fn key(&self, user: &str) -> u64 {
-        self.hasher.hash_one(user)
+    fn key(&self, user: &str) -> Key {
+        let mut id = [0; SHORT];
+        match id.get_mut(..user.len()) {
+            Some(short) => {
+                short.copy_from_slice(user.as_bytes());
+                // It fits, or the id would not have.
+                let length = user.len() as u8;
+                Key::Id { length, id }
+            }
+            None => Key::Hash(self.hasher.hash_one(user).to_ne_bytes()),
+        }
+    }
+}
+
+/// Bytes, because a number would be aligned, which makes each place in the map a fifth larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Id { length: u8, id: [u8; SHORT] },
+    Hash([u8; 8]),
+}
+
+impl Key {
+    /// Who is found by it needs not be asked who it is.
+    fn is_the_id(self) -> bool {
+        matches!(self, Self::Id { .. })
     }
 }
 
@@ -175,17 +198,20 @@ impl Drop for Visit {
 #[derive(Clone, Copy, Debug)]
 struct PinFlights;
 
-impl Lifecycle<u64, Seat> for PinFlights {
+impl Lifecycle<Key, Seat> for PinFlights {
     type RequestState = ();
 
-    fn is_pinned(&self, _key: &u64, seat: &Seat) -> bool {
+    fn is_pinned(&self, _key: &Key, seat: &Seat) -> bool {
         match seat {
             Seat::Token(_) => false,
             Seat::Slot(slot) => slot.is_pinned(),
         }
     }
 
-    fn on_evict(&self, _state: &mut (), _key: u64, seat: Seat) {
+    fn on_evict(&self, _state: &mut (), _key: Key, seat: Seat) {
         seat.evicted();
     }
 }
+
+/// Numbers and names. With one byte more a place in the map would be larger by eight.
+const SHORT: usize = 18;
