@@ -1,5 +1,6 @@
 mod claims;
 mod id;
+mod issued;
 
 use std::{
     borrow::Cow,
@@ -10,8 +11,12 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use self::claims::{Claims, check_user};
 pub use self::id::TokenId;
+pub(crate) use self::issued::Issued;
+use self::{
+    claims::{Claims, check_user},
+    issued::joined,
+};
 use crate::{
     cache::{
         clock::{Clock, Expiry, Moment, Tick},
@@ -32,7 +37,7 @@ impl Token {
     /// The JWT itself, for the user's own browser or phone. Whoever has it acts as the user until
     /// it expires, and Courier cannot revoke it: do not log it, do not put it into a URL.
     pub fn as_str(&self) -> &str {
-        let (_user, token, _scope) = self.0.texts();
+        let (_user, token, _scope) = self.texts();
         token
     }
 
@@ -43,16 +48,16 @@ impl Token {
 
     /// The user the token was issued for.
     pub fn user_id(&self) -> &str {
-        let (user, _token, _scope) = self.0.texts();
+        let (user, _token, _scope) = self.texts();
         user
     }
 
     /// The token's scopes as Courier writes them: one string, separated by spaces, that begins
     /// with the user.
     pub fn scope(&self) -> Cow<'_, str> {
-        match self.unasked_scope() {
-            Some(scope) => Cow::Borrowed(scope),
-            None => Cow::Owned(scope_string(self.user_id(), &self.0.terms.scopes)),
+        match self.texts() {
+            (user, _token, "") => Cow::Owned(scope_string(user, &self.0.terms.scopes)),
+            (_user, _token, scope) => Cow::Borrowed(scope),
         }
     }
 
@@ -125,10 +130,12 @@ impl Token {
         &self.0.terms
     }
 
-    /// What Courier wrote instead of the user and the scopes that were asked for.
-    pub(crate) fn unasked_scope(&self) -> Option<&str> {
-        let (_user, _token, scope) = self.0.texts();
-        (!scope.is_empty()).then_some(scope)
+    /// The user, the JWT, and what Courier wrote as its scope, if that is not what was asked for.
+    pub(crate) fn texts(&self) -> (&str, &str, &str) {
+        let texts = self.0.texts.expose_secret();
+        let (user, rest) = texts.split_at(usize::from(self.0.user_bytes));
+        let (token, scope) = rest.split_at(usize::from(self.0.token_bytes));
+        (user, token, scope)
     }
 
     /// Whether neither its user nor its scopes have a character that JSON escapes.
@@ -251,8 +258,7 @@ struct Inner {
     aging_ms: u32,
     user_bytes: u16,
     token_bytes: u16,
-    /// One behind the other, because each allocation takes memory of its own: the user, the JWT, and
-    /// what Courier wrote as its scope, if that is not what was asked for.
+    /// One behind the other, because each allocation takes memory of its own.
     texts: SecretString,
     since: Tick,
     /// Seconds since the epoch, up to the year 2106.
@@ -264,52 +270,8 @@ struct Inner {
     clock: Clock,
 }
 
-impl Inner {
-    fn texts(&self) -> (&str, &str, &str) {
-        let (user, rest) = self
-            .texts
-            .expose_secret()
-            .split_at(usize::from(self.user_bytes));
-        let (token, scope) = rest.split_at(usize::from(self.token_bytes));
-        (user, token, scope)
-    }
-}
-
-/// What Courier answered, unchecked.
-#[derive(Debug)]
-pub(crate) struct Issued {
-    /// The user and the token, in the allocation that the cache will keep: a temporary one of nearly
-    /// the same size would leave a hole in the heap.
-    texts: SecretString,
-    user_bytes: usize,
-    /// The `Date` header: Courier's clock.
-    pub(crate) date: Option<SystemTime>,
-}
-
-impl Issued {
-    /// What Courier answered for this user.
-    pub(crate) fn new(user: &str, token: &str, date: Option<SystemTime>) -> Self {
-        Self {
-            texts: joined([user, token]),
-            user_bytes: user.len(),
-            date,
-        }
-    }
-
-    fn texts(&self) -> (&str, &str) {
-        self.texts.expose_secret().split_at(self.user_bytes)
-    }
-}
-
 fn length(text: &str) -> Result<u16, Error> {
     u16::try_from(text.len()).map_err(|_| too_long())
-}
-
-/// Of the right size: a string that grows leaves parts of the token in freed memory.
-fn joined<const N: usize>(texts: [&str; N]) -> SecretString {
-    let mut all = String::with_capacity(texts.iter().map(|text| text.len()).sum());
-    all.extend(texts);
-    all.into()
 }
 
 /// Whether a text is the same between the quotes of JSON.

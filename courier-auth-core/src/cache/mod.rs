@@ -90,9 +90,8 @@ impl TokenCache {
             metrics::cached();
             return Ok(fresh);
         }
-        let grant = self.shared.terms.grant(wanted);
         // Boxed, so that the many futures which end above are small.
-        let token = Box::pin(self.settle(grant, wish)).await?;
+        let token = Box::pin(self.settle(wanted, wish)).await?;
         let left = token.expires_in();
         Ok((token, left))
     }
@@ -115,7 +114,8 @@ impl TokenCache {
     }
 
     /// The long way: through the user's slot, and maybe to Courier.
-    async fn settle(&self, grant: Grant, wish: Wish) -> Result<Token, Error> {
+    async fn settle(&self, wanted: Wanted<'_>, wish: Wish) -> Result<Token, Error> {
+        let grant = self.shared.terms.grant(wanted);
         let mut start = None;
         let outcome = self.look_and_wait(&grant, wish, &mut start).await;
         self.note(&grant, &outcome, start);

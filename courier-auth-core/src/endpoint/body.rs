@@ -21,12 +21,12 @@ pub(super) fn token_body(
         true => Cow::Borrowed(text),
         false => escaped(text),
     };
-    let user_id = text(token.user_id());
+    let (user_id, jwt, unasked) = token.texts();
+    let (user_id, unasked) = (text(user_id), text(unasked));
     let scopes = text(token.terms().scopes.as_str());
-    let unasked = token.unasked_scope().map(text);
-    let scope = match &unasked {
-        Some(scope) => ["", "", "", scope],
-        None => ["user_id:", &user_id, " ", &scopes],
+    let scope = match &*unasked {
+        "" => ["user_id:", &user_id, " ", &scopes],
+        scope => ["", "", "", scope],
     };
     let id = token.id();
     let id = id.as_bytes();
@@ -35,14 +35,14 @@ pub(super) fn token_body(
     let (left, next) = (left.format(expires_in), next.format(refresh_in));
     let end = end.format(token.expires_at_s());
 
-    let texts = token.as_str().len() + user_id.len() + id.len() + region.len();
+    let texts = jwt.len() + user_id.len() + id.len() + region.len();
     let scope_bytes: usize = scope.iter().map(|part| part.len()).sum();
     let numbers = left.len() + next.len() + end.len();
     let length = FRAME.len() + texts + scope_bytes + numbers;
     let mut body = Vec::with_capacity(length);
     // A token has no character that would have to be escaped.
     body.extend_from_slice(b"{\"token\":\"");
-    body.extend_from_slice(token.as_str().as_bytes());
+    body.extend_from_slice(jwt.as_bytes());
     body.extend_from_slice(b"\",\"user_id\":\"");
     body.extend_from_slice(user_id.as_bytes());
     body.extend_from_slice(b"\",\"scope\":\"");
