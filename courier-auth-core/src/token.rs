@@ -1,6 +1,7 @@
 mod claims;
 mod id;
 mod issued;
+mod kept;
 
 use std::{
     borrow::Cow,
@@ -9,13 +10,16 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
+#[cfg(feature = "shared-cache")]
+use secrecy::SecretString;
 
 pub use self::id::TokenId;
 pub(crate) use self::issued::Issued;
 use self::{
     claims::{Claims, check_user},
     issued::joined,
+    kept::Kept,
 };
 use crate::{
     cache::{
@@ -31,7 +35,7 @@ use crate::{
 /// Cheap to clone. It has no `Display`, and `Debug` does not show the secret: only
 /// [`as_str`](Self::as_str) does.
 #[derive(Clone)]
-pub struct Token(Arc<Inner>);
+pub struct Token(Kept<Facts>);
 
 impl Token {
     /// The JWT itself, for the user's own browser or phone. Whoever has it acts as the user until
@@ -132,8 +136,7 @@ impl Token {
 
     /// The user, the JWT, and what Courier wrote as its scope, if that is not what was asked for.
     pub(crate) fn texts(&self) -> (&str, &str, &str) {
-        let texts = self.0.texts.expose_secret();
-        let (user, rest) = texts.split_at(usize::from(self.0.user_bytes));
+        let (user, rest) = self.0.text().split_at(usize::from(self.0.user_bytes));
         let (token, scope) = rest.split_at(usize::from(self.0.token_bytes));
         (user, token, scope)
     }
@@ -141,6 +144,11 @@ impl Token {
     /// Whether neither its user nor its scopes have a character that JSON escapes.
     pub(crate) fn is_plain(&self) -> bool {
         self.0.plain
+    }
+
+    /// Before it is cloned and read, where it was not looked at for a while.
+    pub(crate) fn fetch(&self) {
+        self.0.fetch();
     }
 
     fn windows(&self) -> Windows {
@@ -211,12 +219,8 @@ impl Token {
         let id = TokenId::of(token);
         let token_bytes = length(token)?;
         let user_bytes = length(user)?;
-        let texts = match unasked.is_empty() {
-            true => answer.texts,
-            false => joined([user, token, &unasked]),
-        };
         let now = clock.now();
-        Ok(Self(Arc::new(Inner {
+        let facts = Facts {
             plain,
             expiry: Expiry::after(sent.seen_from(now), life),
             since: Tick::of(now.mono),
@@ -231,9 +235,13 @@ impl Token {
             id,
             user_bytes,
             token_bytes,
-            texts,
             clock,
-        })))
+        };
+        let texts = match unasked.is_empty() {
+            true => answer.texts,
+            false => joined([user, token, &unasked]),
+        };
+        Ok(Self(Kept::new(facts, texts.expose_secret())))
     }
 }
 
@@ -251,22 +259,21 @@ impl fmt::Debug for Token {
 /// There is one for each cached user, so it is small: a test counts its bytes. In this order,
 /// because what a look reads should lie in one line of the processor's cache.
 #[repr(C)]
-struct Inner {
+struct Facts {
     terms: Arc<Terms>,
     expiry: Expiry,
     /// Its share of jitter included.
     aging_ms: u32,
+    /// Of the texts, which are one behind the other.
     user_bytes: u16,
     token_bytes: u16,
-    /// One behind the other, because each allocation takes memory of its own.
-    texts: SecretString,
-    since: Tick,
     /// Seconds since the epoch, up to the year 2106.
     expires_at: u32,
     /// Up to 49 days. No window of a token is wider than that of a token of four hours.
     lifetime_ms: u32,
     plain: bool,
     id: TokenId,
+    since: Tick,
     clock: Clock,
 }
 

@@ -10,10 +10,10 @@ use crate::{metrics, token::Token};
 
 /// What is known of whom.
 ///
-/// The map's keys are short ids and hashes of long ones: a long id stands in the token already, and
-/// once more it would be a tenth of what a user weighs. It is compared there on every look, so that
-/// two users with one hash never get each other's token. They take each other's seat as if there
-/// were no room for both.
+/// The map's keys are hashes of ids: an id stands in the token already, and once more it would be
+/// a tenth of what a user weighs. It is compared there on every look, so that two users with one
+/// hash never get each other's token. They take each other's seat as if there were no room for
+/// both.
 pub(super) struct Seats<S = DefaultHashBuilder> {
     map: Cache<Key, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
     hasher: S,
@@ -39,9 +39,8 @@ impl<S: BuildHasher + Default> Seats<S> {
 
     /// What is known of a user.
     pub(super) fn get(&self, user: &str) -> Option<Seat> {
-        let key = self.key(user);
-        let seat = self.map.get(&key)?;
-        (key.is_the_id() || seat.is_of(user)).then_some(seat)
+        let seat = self.map.get(&self.key(user))?;
+        seat.is_of(user).then_some(seat)
     }
 
     /// The slot of a user, made if there is none.
@@ -109,40 +108,34 @@ impl<S: BuildHasher + Default> Seats<S> {
     }
 
     fn key(&self, user: &str) -> Key {
-        let mut id = [0; SHORT];
-        match id.get_mut(..user.len()) {
-            Some(short) => {
-                short.copy_from_slice(user.as_bytes());
-                // It fits, or the id would not have.
-                let length = user.len() as u8;
-                Key::Id { length, id }
-            }
-            None => Key::Hash(self.hasher.hash_one(user).to_ne_bytes()),
-        }
+        Key(self.hasher.hash_one(user))
     }
 }
 
-/// Bytes, because a number would be aligned, which makes each place in the map a fifth larger.
+/// The hash of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Key {
-    Id { length: u8, id: [u8; SHORT] },
-    Hash([u8; 8]),
-}
-
-impl Key {
-    /// Who is found by it needs not be asked who it is.
-    fn is_the_id(self) -> bool {
-        matches!(self, Self::Id { .. })
-    }
-}
+struct Key(u64);
 
 /// What the map holds of a user.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Seat {
     /// A token and nothing else to remember, as with nearly all users nearly all of the time: a
     /// slot would take as much memory again, and time.
     Token(Token),
     Slot(Arc<Slot>),
+}
+
+impl Clone for Seat {
+    /// What a look at the map comes to.
+    fn clone(&self) -> Self {
+        match self {
+            Self::Token(token) => {
+                token.fetch();
+                Self::Token(token.clone())
+            }
+            Self::Slot(slot) => Self::Slot(Arc::clone(slot)),
+        }
+    }
 }
 
 impl Seat {
@@ -212,6 +205,3 @@ impl Lifecycle<Key, Seat> for PinFlights {
         seat.evicted();
     }
 }
-
-/// Numbers and names. With one byte more a place in the map would be larger by eight.
-const SHORT: usize = 18;

@@ -5,8 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 /// What Courier answered, unchecked.
 #[derive(Debug)]
 pub(crate) struct Issued {
-    /// The user and the token, in the allocation that the cache will keep: a temporary one of nearly
-    /// the same size would leave a hole in the heap.
+    /// The user and the token, as the cache will keep them.
     pub(super) texts: SecretString,
     user_bytes: usize,
     /// The `Date` header: Courier's clock.

@@ -1,4 +1,4 @@
-//! Two users whose ids have the same hash, and so the same key if they are too long for one.
+//! Two users whose ids have the same hash, which is the map's key.
 
 use std::{
     hash::{BuildHasherDefault, Hasher},
@@ -15,8 +15,8 @@ use crate::{
     token::{Issued, Token},
 };
 
-const ALICE: &str = "alice@example.com/1";
-const BOB: &str = "robert@example.com/2";
+const ALICE: &str = "alice";
+const BOB: &str = "bob";
 
 /// All ids are alike to it.
 #[derive(Default)]
@@ -108,21 +108,4 @@ fn one_is_forgotten_without_the_other() {
     assert!(matches!(seats.get(ALICE), Some(Seat::Slot(_))));
     seats.forget(ALICE);
     assert_eq!(seats.len(), 0);
-}
-
-/// Their seats are their own, whatever they begin or end with.
-#[test]
-fn short_ids_are_keys_themselves() {
-    let seats = seats();
-    let mut ids: Vec<String> = (1..=19).map(|length| "a".repeat(length)).collect();
-    ids.extend(["b", "ab", "b1", "a\0", "a\0\0"].map(str::to_owned));
-    ids.push("a".repeat(17) + "b");
-    for id in &ids {
-        // Not asked of Courier, which is never sent a control character.
-        let _slot = seats.slot(&id.as_str().into());
-    }
-    assert_eq!(seats.len(), ids.len());
-    for id in &ids {
-        assert!(matches!(seats.get(id), Some(Seat::Slot(slot)) if *slot.user == **id));
-    }
 }

@@ -1,0 +1,55 @@
+use std::{hint::black_box, ops::Deref};
+
+use triomphe::{Arc, HeaderSlice};
+use zeroize::Zeroize;
+
+/// A secret text and what is known of it, shared, in one allocation.
+///
+/// One and not two because each takes memory of its own, leaves holes of another size when others
+/// are freed around it, and is waited for by whoever comes across it for the first time in a while.
+pub(super) struct Kept<Head>(Arc<HeaderSlice<Head, str>>);
+
+impl<Head> Kept<Head> {
+    pub(super) fn new(head: Head, text: &str) -> Self {
+        Self(Arc::from_header_and_str(head, text))
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.0.slice
+    }
+
+    /// Has the processor fetch all of it side by side, for whoever is going to clone it and to read
+    /// it to its end. A clone would wait until its count is there before the rest is asked for.
+    pub(super) fn fetch(&self) {
+        let bytes = self.0.slice.as_bytes();
+        let lines = bytes.iter().step_by(CACHE_LINE).chain(bytes.last());
+        black_box(lines.fold(0, |all, byte| all | byte));
+    }
+}
+
+impl<Head> Clone for Kept<Head> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<Head> Deref for Kept<Head> {
+    type Target = Head;
+
+    fn deref(&self) -> &Head {
+        &self.0.header
+    }
+}
+
+impl<Head> Drop for Kept<Head> {
+    fn drop(&mut self) {
+        // Whoever is the last to have it wipes it. If the last two let go of it in the same moment,
+        // neither does.
+        if let Some(last) = Arc::get_mut(&mut self.0) {
+            last.slice.zeroize();
+        }
+    }
+}
+
+/// Of most processors, in bytes.
+const CACHE_LINE: usize = 64;
