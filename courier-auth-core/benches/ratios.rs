@@ -54,9 +54,12 @@ fn main() {
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); SUBJECTS.len()];
     let mut alone = times.clone();
     let mut pairs = times.clone();
-    for round in users.chunks(ROUND).cycle().take(ROUNDS) {
+    let parts: Vec<&[usize]> = users.chunks(ROUND).collect();
+    for round in 0..ROUNDS {
         for (at, (_, look)) in SUBJECTS.iter().enumerate() {
-            times[at].push(one_thread(&all, round, *look));
+            // Other users for each: one subject must not warm up another's.
+            let part = parts[(round + at * APART) % parts.len()];
+            times[at].push(one_thread(&all, part, *look));
         }
     }
     for _ in 0..PAIRED_ROUNDS {
@@ -144,5 +147,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 const ROUNDS: usize = 2001;
 /// Users in one.
 const ROUND: usize = 400;
+/// Rounds between two subjects that meet the same users.
+const APART: usize = 7;
 const PAIRED_ROUNDS: usize = 21;
 const PASSES: usize = 4;
