@@ -1,7 +1,7 @@
 use std::fmt;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
 
 /// The name of a token that does not reveal it: the first 16 bytes of its SHA-256, base64url.
 ///
@@ -14,10 +14,10 @@ impl TokenId {
     /// The id of a token.
     #[expect(clippy::missing_panics_doc, reason = "16 bytes always fill 22 digits")]
     pub fn of(token: &str) -> Self {
-        let digest = Sha256::digest(token);
+        let digest = digest(&SHA256, token.as_bytes());
         let mut id = [0; 22];
         URL_SAFE_NO_PAD
-            .encode_slice(&digest[..16], &mut id)
+            .encode_slice(&digest.as_ref()[..16], &mut id)
             .expect("16 bytes are 22 base64 digits");
         Self(id)
     }
