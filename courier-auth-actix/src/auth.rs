@@ -4,13 +4,14 @@ use std::{
     pin::Pin,
     ptr,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
 };
 
 use actix_web::{
     Error as ActixError, FromRequest, HttpRequest, HttpResponse, Route,
     dev::{Payload, ServiceRequest, ServiceResponse, fn_service},
+    http::header::HeaderName,
     web::{self, ServiceConfig},
 };
 use courier_auth_core::{Endpoint, TokenProvider, TokenRequest};
@@ -267,12 +268,18 @@ async fn answer_script(request: HttpRequest, payload: web::Payload) -> HttpRespo
     to_response(reply)
 }
 
+/// Those that the endpoint reads, looked up by their names: browsers send a dozen others.
 fn headers(request: &HttpRequest) -> impl Iterator<Item = (&str, &[u8])> {
-    request
-        .headers()
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+    HEADERS.iter().flat_map(|name| {
+        let values = request.headers().get_all(name);
+        values.map(|value| (name.as_str(), value.as_bytes()))
+    })
 }
+
+static HEADERS: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
+    let names = Endpoint::HEADERS.iter().copied();
+    names.map(HeaderName::from_static).collect()
+});
 
 /// The app is being asked who is signed in.
 pub(crate) struct Asking {

@@ -1,12 +1,12 @@
 #[cfg(feature = "shared-cache")]
 mod shared;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, future::ready, sync::Arc, time::Duration};
 
 use tokio::runtime::Handle;
 
 use crate::{
-    cache::{Status, TokenCache, Wish, clock::Clock},
+    cache::{Status, Timed, TokenCache, Wish, clock::Clock},
     client::{CourierClient, CourierClientBuilder, Region, default_terms},
     error::{Error, ErrorKind},
     metrics,
@@ -157,12 +157,11 @@ impl TokenProvider {
     }
 
     /// A token, and what is left of its life.
-    pub(crate) async fn get_timed(
-        &self,
-        request: &TokenRequest,
-        wish: Wish,
-    ) -> Result<(Token, Duration), Error> {
-        self.0.cache.get_timed(self.wanted(request)?, wish).await
+    pub(crate) fn get_timed<'a>(&'a self, request: &'a TokenRequest, wish: Wish) -> Timed<'a> {
+        match self.wanted(request) {
+            Ok(wanted) => self.0.cache.get_timed(wanted, wish),
+            Err(error) => Timed::Left(ready(Err(error))),
+        }
     }
 
     fn wanted<'a>(&'a self, request: &'a TokenRequest) -> Result<Wanted<'a>, Error> {

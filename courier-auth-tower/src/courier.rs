@@ -1,9 +1,12 @@
-use std::{future::ready, sync::Arc};
+use std::{
+    future::ready,
+    sync::{Arc, LazyLock},
+};
 
 use axum_core::response::Response;
 use courier_auth_core::{Call, Endpoint, Reply, TokenProvider};
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{Request, request::Parts};
+use http::{HeaderName, Request, request::Parts};
 use http_body::Body;
 
 use crate::{
@@ -122,12 +125,17 @@ impl Path {
     }
 }
 
+/// Those that the endpoint reads: browsers send a dozen others.
 fn headers(parts: &Parts) -> impl Iterator<Item = (&str, &[u8])> {
-    parts
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+    let read = parts.headers.iter();
+    let read = read.filter(|(name, _)| HEADERS.contains(name));
+    read.map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
+
+static HEADERS: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
+    let names = Endpoint::HEADERS.iter().copied();
+    names.map(HeaderName::from_static).collect()
+});
 
 /// What the layer leaves in the extensions of a request for the extractor.
 #[derive(Clone)]

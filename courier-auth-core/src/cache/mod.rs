@@ -25,8 +25,16 @@ mod terms;
 mod tests;
 pub(crate) mod upstream;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Ready, ready},
+    sync::Arc,
+    time::Duration,
+};
 
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Either},
+};
 use tokio::{runtime::Handle, time::Instant};
 
 pub use self::status::Status;
@@ -70,7 +78,7 @@ impl TokenCache {
 
     /// The cached token, or a new one.
     pub(crate) async fn get<'a>(
-        &self,
+        &'a self,
         wanted: impl Into<Wanted<'a>>,
         wish: Wish,
     ) -> Result<Token, Error> {
@@ -80,20 +88,16 @@ impl TokenCache {
 
     /// As [`get`](Self::get), with what is left of the token's life: to look at the clocks once
     /// more would be a good part of what a cached one costs.
-    pub(crate) async fn get_timed<'a>(
-        &self,
-        wanted: impl Into<Wanted<'a>>,
-        wish: Wish,
-    ) -> Result<(Token, Duration), Error> {
+    pub(crate) fn get_timed<'a>(&'a self, wanted: impl Into<Wanted<'a>>, wish: Wish) -> Timed<'a> {
         let wanted = wanted.into();
-        if let Some(fresh) = self.fresh(wanted, wish) {
-            metrics::cached();
-            return Ok(fresh);
+        match self.fresh(wanted, wish) {
+            Some(fresh) => {
+                metrics::cached();
+                Either::Left(ready(Ok(fresh)))
+            }
+            // In a box, so that what nearly all calls come to is small.
+            None => Either::Right(self.settle(wanted, wish).boxed()),
         }
-        // Boxed, so that the many futures which end above are small.
-        let token = Box::pin(self.settle(wanted, wish)).await?;
-        let left = token.expires_in();
-        Ok((token, left))
     }
 
     /// The short way for nearly all calls: a token that is fresh, for whoever has not had it
@@ -114,12 +118,14 @@ impl TokenCache {
     }
 
     /// The long way: through the user's slot, and maybe to Courier.
-    async fn settle(&self, wanted: Wanted<'_>, wish: Wish) -> Result<Token, Error> {
+    async fn settle(&self, wanted: Wanted<'_>, wish: Wish) -> Result<(Token, Duration), Error> {
         let grant = self.shared.terms.grant(wanted);
         let mut start = None;
         let outcome = self.look_and_wait(&grant, wish, &mut start).await;
         self.note(&grant, &outcome, start);
-        outcome
+        let token = outcome?;
+        let left = token.expires_in();
+        Ok((token, left))
     }
 
     /// `start` is when the caller began to wait, if it did.
@@ -199,6 +205,12 @@ impl TokenCache {
         }
     }
 }
+
+/// A token with what is left of its life: at once, or when it is there.
+pub(crate) type Timed<'a> = Either<
+    Ready<Result<(Token, Duration), Error>>,
+    BoxFuture<'a, Result<(Token, Duration), Error>>,
+>;
 
 /// What a caller asks for.
 #[derive(Clone, Copy, Debug)]

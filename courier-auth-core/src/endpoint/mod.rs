@@ -5,16 +5,14 @@ mod held;
 mod reply;
 mod script;
 
-use std::time::Duration;
-
 use self::held::Held;
 use crate::{
-    cache::Wish,
+    cache::{Timed, Wish},
     error::Error,
     metrics,
     provider::TokenProvider,
     request::TokenRequest,
-    token::{Token, TokenId},
+    token::TokenId,
 };
 
 pub use self::reply::Reply;
@@ -56,6 +54,10 @@ impl Endpoint {
     /// The methods it answers; others get a 405 with this as `Allow`.
     pub const METHODS: &'static str = "GET, HEAD, POST";
 
+    /// The request headers that [`accept`](Self::accept) and [`script`](Self::script) read. Browsers
+    /// send many more, which need not be shown to them.
+    pub const HEADERS: &'static [&'static str] = &[IF_NONE_MATCH, SEC_FETCH_SITE];
+
     /// An endpoint that hands out this provider's tokens.
     pub fn new(provider: TokenProvider) -> Self {
         Self {
@@ -77,7 +79,8 @@ impl Endpoint {
         &self.provider
     }
 
-    /// Reads the head of a request: method, query string without `?`, headers.
+    /// Reads the head of a request: method, query string without `?`, and
+    /// [those headers](Self::HEADERS) at least that matter.
     ///
     /// # Errors
     ///
@@ -103,9 +106,9 @@ impl Endpoint {
         }
         let conditional = method != "POST";
         for (name, value) in headers {
-            if name.eq_ignore_ascii_case("if-none-match") && conditional {
+            if name.eq_ignore_ascii_case(IF_NONE_MATCH) && conditional {
                 call.held.add(value);
-            } else if name.eq_ignore_ascii_case("sec-fetch-site")
+            } else if name.eq_ignore_ascii_case(SEC_FETCH_SITE)
                 && value.trim_ascii().eq_ignore_ascii_case(b"cross-site")
                 && !self.cross_site
             {
@@ -117,9 +120,9 @@ impl Endpoint {
 
     /// Answers a call for the user who is signed in, `None` if nobody is.
     pub async fn reply(&self, call: &Call, signed_in: Option<TokenRequest>) -> Reply {
-        let reply = match signed_in {
+        let reply = match &signed_in {
             None => Reply::signed_out(),
-            Some(request) => match self.token(call, &request).await {
+            Some(request) => match self.token(call, request).await {
                 Ok((token, left)) => {
                     let id = token.id();
                     let refused = call.rejected == Some(id);
@@ -142,13 +145,13 @@ impl Endpoint {
     }
 
     /// The token for a call, and what is left of its life.
-    async fn token(&self, call: &Call, request: &TokenRequest) -> Result<(Token, Duration), Error> {
+    fn token<'a>(&'a self, call: &Call, request: &'a TokenRequest) -> Timed<'a> {
         let wish = match (&call.rejected, &call.held) {
             (Some(rejected), _) => Wish::Other(*rejected),
             (None, Held::These(ids)) => Wish::Newer(ids[0]),
             (None, Held::Nothing | Held::Whatever) => Wish::Any,
         };
-        self.provider.get_timed(request, wish).await
+        self.provider.get_timed(request, wish)
     }
 
     fn finish(&self, call: &Call, reply: Reply) -> Reply {
@@ -171,3 +174,6 @@ fn rejected(query: &str) -> Option<TokenId> {
         .find_map(|pair| pair.strip_prefix("rejected="))
         .and_then(TokenId::parse)
 }
+
+const IF_NONE_MATCH: &str = "if-none-match";
+const SEC_FETCH_SITE: &str = "sec-fetch-site";

@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use super::{Endpoint, held::Held, reply::Reply};
+use super::{Endpoint, IF_NONE_MATCH, held::Held, reply::Reply};
 use crate::token::TokenId;
 
 impl Endpoint {
@@ -22,7 +22,7 @@ impl Endpoint {
         }
         let mut held = Held::default();
         for (name, value) in headers {
-            if name.eq_ignore_ascii_case("if-none-match") {
+            if name.eq_ignore_ascii_case(IF_NONE_MATCH) {
                 held.add(value);
             }
         }
