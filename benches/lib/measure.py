@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 
 SERVER_CORE, LOAD_CORE = [str(core) for core in sorted(os.sched_getaffinity(0))[:2]]
@@ -34,12 +35,15 @@ HOT = [
 ]
 COLD = [
     ("axum", "uncached", "by hand: a `reqwest` call per request"),
-    ("axum", "ours", "**`.layer(courier)`**, each user for the first time"),
+    ("axum", "full", "**`.layer(courier)`**, its cache full"),
+    ("axum", "ours", "**`.layer(courier)`**, its cache growing"),
     ("actix", "uncached", "by hand: a `reqwest` call per request"),
-    ("actix", "ours", "**`.configure(courier.routes())`**, each user for the first time"),
+    ("actix", "full", "**`.configure(courier.routes())`**, its cache full"),
+    ("actix", "ours", "**`.configure(courier.routes())`**, its cache growing"),
 ]
 HELD = [
     ("ours", "`TokenProvider`"),
+    ("ours-uuid", "`TokenProvider`, ids of 36 characters"),
     ("bodies", "finished bodies in quick_cache"),
     ("moka", "tokens in moka"),
 ]
@@ -84,13 +88,13 @@ class Bench:
         upstream = stack.enter_context(self.upstream(0))
         hot = [Row(*row) for row in HOT if "hot" in parts]
         cold = [Row(*row) for row in COLD if "cold" in parts]
-        # The cold ones have room for all users that come.
         servers = {}
-        for rows, users in ((hot, self.args.users), (cold, 0)):
-            for row in rows:
-                log(f"start {row.framework} {row.name}")
-                server = self.serve(row.framework, row.name, upstream.url, users)
-                servers[id(row)] = stack.enter_context(server)
+        for row in hot + cold:
+            log(f"start {row.framework} {row.name}")
+            # A cold one that grows has room for all users that come.
+            users = self.args.users if row in hot or row.name == "full" else 0
+            server = self.serve(row.framework, row.name, upstream.url, users)
+            servers[id(row)] = stack.enter_context(server)
         for number in range(self.args.rounds):
             log(f"round {number + 1} of {self.args.rounds}")
             for row in hot:
@@ -225,10 +229,9 @@ class Process:
             sys.exit(f"{command}: {self.stop()}")
 
     def cpu(self):
-        """Seconds, in user space and in the kernel."""
-        with open(f"/proc/{self.child.pid}/stat") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds, in user space and in the kernel, of all threads that there are."""
+        tasks = Path(f"/proc/{self.child.pid}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def asked(self):
         self.child.stdin.write("\n")

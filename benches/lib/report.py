@@ -55,20 +55,23 @@ def hot(rows, instructions):
     by_name = {(row.framework, row.name): row for row in rows}
     lines = []
     for row in rows:
-        bare = by_name[row.framework, "bare"]
+        bare, user = by_name[row.framework, "bare"], by_name[row.framework, "bare-user"]
         count = instructions.get((row.framework, row.name))
         lines.append([
             row.framework,
             row.title,
             f"{median(row.cpu):.2f}",
             f"{row.ratio(bare):.2f}",
+            f"{row.ratio(user):.2f}",
             f"{count / instructions[row.framework, 'bare']:.2f}" if count else "",
+            f"{count / instructions[row.framework, 'bare-user']:.2f}" if count else "",
             f"{count:,.0f}" if count else "",
             f"{median(row.rate):,.0f}",
             f"{median(row.p99):.2f}",
             f"{spread(row.cpu):.0%}",
         ])
-    columns = ["", "", "CPU us", "of bare", "instr. of bare", "instructions", "requests/s", "p99 ms", "spread"]
+    columns = ["", "", "CPU us", "of bare", "of bare + user", "instr. of bare", "of bare + user"]
+    columns += ["instructions", "requests/s", "p99 ms", "spread"]
     return f"{HOT[1]}\n{table(columns, lines)}"
 
 
@@ -173,12 +176,14 @@ that what disturbs the machine disturbs both sides. *Spread* is how far apart th
 the microseconds are this machine's.
 """
 
-HOT = "Cached token", """*CPU* is what the server used per request, in user space and in the kernel. *Instructions* are those outside the kernel,
+HOT = "Cached token", """*CPU* is what the server used per request, in user space and in the kernel; *of bare + user* is the ratio to the bare
+handler that takes the user. *Instructions* are those outside the kernel,
 counted by callgrind for requests one after the other, which repeat where times do not. Requests/s and p99 depend on the
 load generator too, which has one core itself.
 """
 
-COLD = "Token issued by Courier", """Each request is one call to an emulator of Courier on the other core.
+COLD = "Token issued by Courier", """Each request is one call to an emulator of Courier on the other core, for a user who has no token. In a *full* cache,
+with the default room for 10,000 users, each takes the place of another; a *growing* one has room for all of them.
 """
 
 HERD = "Many at once", f"""Connections that are open already send their first request at one moment; nothing is cached, and Courier takes

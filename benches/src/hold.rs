@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 
 use crate::{
     Result,
-    rows::{Row, user_id},
+    rows::{Row, long_user_id, user_id},
 };
 
 /// Fills the row's cache, which has room for so many, and prints how many users it was asked for, the process's
@@ -19,27 +19,31 @@ use crate::{
 /// was room for all, how many nanoseconds a look takes at users without a pattern.
 pub async fn hold(row: &str, upstream: &str, room: &str, users: &str) -> Result<()> {
     let (room, users): (usize, usize) = (room.parse()?, users.parse()?);
+    let id = match row {
+        "ours-uuid" => long_user_id,
+        _ => user_id,
+    };
     let row = Row::cold(row, upstream, room).await?;
     // After these there is what is there but once, the client and its connections among it.
-    row.fill(0..FEW).await?;
+    row.fill(0..FEW, id).await?;
     println!("{FEW} {} {}", memory()?, row.held());
     let mut from = FEW;
     for tenth in 1..=10 {
         let to = (users * tenth / 10).max(from);
-        row.fill(from..to).await?;
+        row.fill(from..to, id).await?;
         println!("{to} {} {}", memory()?, row.held());
         from = to;
     }
     if users <= room {
-        println!("{:.1}", look(&row, users).as_secs_f64() * 1e9);
+        println!("{:.1}", look(&row, users, id).as_secs_f64() * 1e9);
     }
     Ok(())
 }
 
-fn look(row: &Row, users: usize) -> Duration {
+fn look(row: &Row, users: usize, id: fn(usize) -> String) -> Duration {
     let requests: Vec<_> = (0..users)
         .map(|n| (n * 7919) % users)
-        .map(|n| (user_id(n), TokenRequest::for_user(user_id(n))))
+        .map(|n| (id(n), TokenRequest::for_user(id(n))))
         .collect();
     let look: Box<dyn Fn(&(String, TokenRequest)) -> bool> = match row {
         Row::Ours(provider) => Box::new(|(_, request)| {

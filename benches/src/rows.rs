@@ -40,11 +40,11 @@ impl Row {
     pub async fn warm(name: &str, upstream: &str, users: usize) -> Result<Self> {
         let room = match users {
             0 => 1_000_000,
-            // The crate's default, or more: shards fill unevenly.
-            users => (2 * users).max(10_000),
+            // Twice as many, since shards fill unevenly.
+            users => (2 * users).max(DEFAULT_ROOM),
         };
         let row = Self::cold(name, upstream, room).await?;
-        row.fill(0..users).await?;
+        row.fill(0..users, user_id).await?;
         Ok(row)
     }
 
@@ -58,7 +58,8 @@ impl Row {
             "uncached" => Ok(Self::ByHand(ByHand::Uncached(courier))),
             "moka" => Ok(Self::ByHand(ByHand::moka(courier, room))),
             "bodies" => Ok(Self::ByHand(ByHand::bodies(courier, room))),
-            "ours" => Ok(Self::Ours(provider(upstream, room)?)),
+            "ours" | "ours-uuid" => Ok(Self::Ours(provider(upstream, room)?)),
+            "full" => Ok(Self::Ours(provider(upstream, DEFAULT_ROOM)?)),
             "nest" => Ok(Self::Nest(provider(upstream, room)?)),
             "route" => Ok(Self::Route(provider(upstream, room)?)),
             other => Err(format!("no row is called {other:?}").into()),
@@ -66,8 +67,8 @@ impl Row {
     }
 
     /// Asks for these users' tokens, so that they are cached.
-    pub async fn fill(&self, users: Range<usize>) -> Result<()> {
-        stream::iter(users.map(|n| Ok(user_id(n))))
+    pub async fn fill(&self, users: Range<usize>, id: fn(usize) -> String) -> Result<()> {
+        stream::iter(users.map(|n| Ok(id(n))))
             .try_for_each_concurrent(AT_ONCE, async |user: String| match self {
                 Self::Bare(_) | Self::BareUser(_) | Self::BareNested(_) => Ok(()),
                 Self::ByHand(ByHand::Uncached(_)) => Ok(()),
@@ -123,5 +124,12 @@ pub fn user_id(n: usize) -> String {
     format!("user-{n:07}")
 }
 
+/// As long as a UUID.
+pub fn long_user_id(n: usize) -> String {
+    format!("00000000-0000-4000-8000-{n:012}")
+}
+
+/// The crate's default.
+const DEFAULT_ROOM: usize = 10_000;
 /// As many calls as the crate makes at once.
 const AT_ONCE: usize = 16;
