@@ -54,8 +54,8 @@ impl Endpoint {
     /// The methods it answers; others get a 405 with this as `Allow`.
     pub const METHODS: &'static str = "GET, HEAD, POST";
 
-    /// The request headers that [`accept`](Self::accept) and [`script`](Self::script) read. Browsers
-    /// send many more, which need not be shown to them.
+    /// The request headers that [`accept`](Self::accept) and [`script`](Self::script) read, in lower
+    /// case. Browsers send many more, which need not be shown to them.
     pub const HEADERS: &'static [&'static str] = &[IF_NONE_MATCH, SEC_FETCH_SITE];
 
     /// An endpoint that hands out this provider's tokens.
@@ -79,8 +79,8 @@ impl Endpoint {
         &self.provider
     }
 
-    /// Reads the head of a request: method, query string without `?`, and
-    /// [those headers](Self::HEADERS) at least that matter.
+    /// Reads the head of a request: method, query string without `?`, headers, of which it needs
+    /// [a few](Self::HEADERS).
     ///
     /// # Errors
     ///

@@ -5,8 +5,8 @@ use zeroize::Zeroize;
 
 /// A secret text and what is known of it, shared, in one allocation.
 ///
-/// One and not two because each takes memory of its own, leaves holes of another size when others
-/// are freed around it, and is waited for by whoever comes across it for the first time in a while.
+/// One and not two, because each takes memory of its own, and is waited for by whoever comes across
+/// it for the first time in a while.
 pub(super) struct Kept<Head>(Arc<HeaderSlice<Head, str>>);
 
 impl<Head> Kept<Head> {
@@ -53,3 +53,22 @@ impl<Head> Drop for Kept<Head> {
 
 /// Of most processors, in bytes.
 const CACHE_LINE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_still_has_it_can_read_it() {
+        let kept = Kept::new(7, "text");
+        let other = kept.clone();
+        kept.fetch();
+        drop(kept);
+        assert_eq!((*other, other.text()), (7, "text"));
+    }
+
+    #[test]
+    fn an_empty_text_can_be_fetched() {
+        Kept::new((), "").fetch();
+    }
+}
