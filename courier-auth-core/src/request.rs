@@ -257,7 +257,7 @@ impl Grant {
 
 /// The scopes with the user before them, as Courier writes them.
 pub(crate) fn scope_string(user_id: &str, scopes: &Scopes) -> String {
-    format!("user_id:{user_id} {}", scopes.as_str())
+    ["user_id:", user_id, " ", scopes.as_str()].concat()
 }
 
 pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {

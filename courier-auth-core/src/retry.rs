@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::error::{Error, ErrorKind};
 
@@ -19,10 +19,10 @@ where
 {
     let mut tries = 0;
     loop {
-        hear(Step::Attempt {
-            within: TRY_TIMEOUT,
-        });
-        let error = match timeout(TRY_TIMEOUT, attempt()).await {
+        let at = Instant::now();
+        let until = at + TRY_TIMEOUT;
+        hear(Step::Attempt { at, until });
+        let error = match timeout_at(until, attempt()).await {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) => error,
             Err(_) => Error::new(
@@ -35,16 +35,17 @@ where
         let Some(pause) = pause(&error, tries, fastrand::f64()) else {
             return Err(error);
         };
-        hear(Step::Pause { within: pause });
-        sleep(pause).await;
+        let until = Instant::now() + pause;
+        hear(Step::Pause { until });
+        sleep_until(until).await;
     }
 }
 
 /// Where [`with_retries`] has got to.
 pub(crate) enum Step<'a> {
-    Attempt { within: Duration },
+    Attempt { at: Instant, until: Instant },
     Failure(&'a Error),
-    Pause { within: Duration },
+    Pause { until: Instant },
 }
 
 /// How long to wait before the next attempt; `None` if there is none.
@@ -61,7 +62,7 @@ fn pause(error: &Error, tries: u32, u: f64) -> Option<Duration> {
 
 const TRIES: u32 = 3;
 /// A token call is small; what takes longer is not coming.
-pub(crate) const TRY_TIMEOUT: Duration = Duration::from_secs(2);
+const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// A longer `Retry-After` is left to the backoff, so that nobody waits for it.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);

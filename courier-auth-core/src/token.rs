@@ -199,7 +199,10 @@ impl Token {
         }
         check_shape(token)?;
         let claims = Claims::read(token)?;
-        if let Some(scope) = &claims.scope {
+        let asked = grant.scope_string();
+        let unasked = claims.scope.as_deref().filter(|scope| *scope != asked);
+        // What was asked for names the user, and nobody else.
+        if let Some(scope) = unasked {
             check_user(scope, &grant.user_id)?;
         }
         let life = claims.life(answer.date, sent.wall, grant.terms.lifetime);
@@ -212,10 +215,8 @@ impl Token {
                  clock and the requested lifetime",
             ));
         }
-        let asked = grant.scope_string();
-        let unasked = claims.scope.filter(|scope| *scope != asked);
         let unasked = unasked.unwrap_or_default();
-        let plain = [&asked, &unasked].into_iter().all(|text| is_plain(text));
+        let plain = is_plain(&asked) && is_plain(unasked);
         let id = TokenId::of(token);
         let token_bytes = length(token)?;
         let user_bytes = length(user)?;
@@ -239,7 +240,7 @@ impl Token {
         };
         let texts = match unasked.is_empty() {
             true => answer.texts,
-            false => joined([user, token, &unasked]),
+            false => joined([user, token, unasked]),
         };
         Ok(Self(Kept::new(facts, texts.expose_secret())))
     }

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{
     admission::Admission,
@@ -27,7 +27,7 @@ impl Pilot {
             Some(false) => return None,
             None => return Some(Outcome::Relieved),
         }
-        flight.promise(QUEUE_WAIT);
+        flight.promise(Instant::now() + QUEUE_WAIT);
         let gate = &self.shared.gate;
         let boarded = match (gate.wait().await, &mut *flight.admission()) {
             (_, None) => return Some(Outcome::Relieved),
@@ -53,7 +53,9 @@ impl Pilot {
         };
         let (sent, issued) = answer?;
         let clock = &self.shared.clock;
-        if let Some(date) = issued.date {
+        if metrics::ON
+            && let Some(date) = issued.date
+        {
             metrics::clocks(clock.now().wall, date);
         }
         let token = Token::accept(issued, &self.grant, sent, clock.clone());
@@ -73,15 +75,15 @@ impl Pilot {
             let answer = with_retries(
                 async || Ok((clock.now(), flight.home.upstream.issue(grant).await?)),
                 |step| match step {
-                    Step::Attempt { within } => {
+                    Step::Attempt { at, until } => {
                         // Before the key is read, so that a new one is never taken for refused
                         // because of the old one.
                         gate.read_key(epochs);
-                        tries.begin();
-                        flight.promise(within);
+                        tries.begin(at);
+                        flight.promise(until);
                     }
                     Step::Failure(error) => tries.end(Err(error)),
-                    Step::Pause { within } => flight.promise(within),
+                    Step::Pause { until } => flight.promise(until),
                 },
             );
             let answer: Result<_, Error> = answer.await;

@@ -1,13 +1,13 @@
 use std::{
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use futures_util::FutureExt;
 use tokio::{
     runtime::Handle,
-    sync::watch,
+    sync::Notify,
     time::{Instant, timeout_at},
 };
 use tracing::{Instrument, Span, field::Empty, info_span};
@@ -31,7 +31,8 @@ use crate::{
 pub(crate) struct Flight {
     /// Where it runs, and through which connections.
     pub(crate) home: Arc<Home>,
-    landing: watch::Receiver<Option<Landing>>,
+    landing: OnceLock<Landing>,
+    landed: Notify,
     /// By when its task will have shown the next sign of life.
     due: Mutex<Instant>,
     /// Here and not in the task, so that a task on a runtime that stands still can be relieved of
@@ -42,21 +43,22 @@ pub(crate) struct Flight {
 impl Flight {
     /// Waits for the outcome, at most until `give_up`.
     pub(crate) async fn wait(&self, give_up: Instant) -> Waited {
-        let mut landing = self.landing.clone();
         loop {
+            // Before the look, so that no landing falls between the two.
+            let landed = self.landed.notified();
+            if let Some(landing) = self.landing.get() {
+                return Waited::Landed(landing.clone());
+            }
             let due = self.due();
-            // The timer belongs to the caller's runtime, which is known to run; only a caller
-            // that has none borrows the flight's.
-            let timer = Handle::try_current().unwrap_or_else(|_| self.home.runtime.clone());
             let landed = {
+                // The timer belongs to the caller's runtime, which is known to run; only a caller
+                // that has none borrows the flight's.
+                let timer = Handle::try_current().unwrap_or_else(|_| self.home.runtime.clone());
                 let _entered = timer.enter();
-                timeout_at(due.min(give_up), landing.wait_for(Option::is_some))
+                timeout_at(due.min(give_up), landed)
             };
             match landed.await {
-                Ok(Ok(landing)) => {
-                    return landing.clone().map_or(Waited::Stranded, Waited::Landed);
-                }
-                Ok(Err(_closed)) => return Waited::Stranded,
+                Ok(()) => {}
                 Err(_) if Instant::now() >= give_up => return Waited::OutOfPatience,
                 Err(_) if due == self.due() => return Waited::Stranded,
                 Err(_) => {}
@@ -79,9 +81,15 @@ impl Flight {
         *self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells all that wait how it ended. What was said first counts.
+    fn land(&self, landing: Landing) {
+        let _first = self.landing.set(landing);
+        self.landed.notify_waiters();
+    }
+
     /// Promises the next sign of life.
-    pub(super) fn promise(&self, within: Duration) {
-        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + within + SLACK;
+    pub(super) fn promise(&self, until: Instant) {
+        *self.due.lock().unwrap_or_else(PoisonError::into_inner) = until + SLACK;
     }
 }
 
@@ -136,7 +144,6 @@ pub(crate) struct Pilot {
     pub(super) grant: Grant,
     pub(super) mission: Mission,
     pub(super) flight: Arc<Flight>,
-    publisher: watch::Sender<Option<Landing>>,
     pub(super) epochs: Epochs,
     /// When Courier was asked.
     pub(super) sent: Option<Moment>,
@@ -155,26 +162,26 @@ impl Pilot {
         home: Arc<Home>,
         mission: Mission,
         admission: Admission,
+        now: Instant,
     ) -> Self {
-        let (publisher, landing) = watch::channel(None);
         let epochs = admission.epochs;
         slot.pin();
         Self {
             flight: Arc::new(Flight {
                 home,
-                landing,
-                due: Mutex::new(Instant::now() + SLACK),
+                landing: OnceLock::new(),
+                landed: Notify::new(),
+                due: Mutex::new(now + SLACK),
                 admission: Mutex::new(Some(admission)),
             }),
             shared,
             slot,
             grant,
             mission,
-            publisher,
             epochs,
             sent: None,
             lock: None,
-            since: Instant::now(),
+            since: now,
             span: Span::none(),
             landed: false,
         }
@@ -315,8 +322,7 @@ impl Pilot {
         drop(self.flight.release());
         self.note_landing(outcome);
         self.shared.show_gauges();
-        // Nobody may be waiting any more.
-        self.publisher.send_replace(Some(landing));
+        self.flight.land(landing);
     }
 }
 

@@ -43,7 +43,6 @@ impl TokenCache {
 
 impl Pilot {
     pub(super) fn note_landing(&self, outcome: &'static str) {
-        let took = self.since.elapsed();
         self.span.record("outcome", outcome);
         macro_rules! say {
             ($what:literal) => {
@@ -51,7 +50,7 @@ impl Pilot {
                     target: events::FLIGHT,
                     outcome,
                     courier.user_id = %self.grant.user_id,
-                    elapsed_ms = took.as_millis() as u64,
+                    elapsed_ms = self.since.elapsed().as_millis() as u64,
                     $what
                 )
             };
@@ -60,7 +59,9 @@ impl Pilot {
             "issued" | "failed" => say!("asked Courier for a token"),
             _ => say!("did not ask Courier for a token"),
         }
-        metrics::flown(self.mission.urgency.name(), outcome, took);
+        if metrics::ON {
+            metrics::flown(self.mission.urgency.name(), outcome, self.since.elapsed());
+        }
     }
 
     pub(super) fn note_failure(&self, outcome: &Result<Token, Error>) {
@@ -93,9 +94,9 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    pub(super) fn begin(&mut self) {
+    pub(super) fn begin(&mut self, at: Instant) {
         self.count += 1;
-        self.since = Some(Instant::now());
+        self.since = Some(at);
     }
 
     pub(super) fn end(&mut self, outcome: Result<(), &Error>) {
@@ -112,16 +113,17 @@ impl Tries {
         let Some(since) = self.since.take() else {
             return;
         };
-        let took = since.elapsed();
         let outcome = kind.map_or("issued", ErrorKind::as_str);
-        metrics::tried(self.count, outcome, took);
+        if metrics::ON {
+            metrics::tried(self.count, outcome, since.elapsed());
+        }
         debug!(
             target: events::COURIER,
             r#try = self.count,
             outcome,
             http.status = error.and_then(Error::status),
             error.message = error.map(|error| chain(error)),
-            elapsed_ms = took.as_millis() as u64,
+            elapsed_ms = since.elapsed().as_millis() as u64,
             "a request to Courier has ended"
         );
     }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{
     admission::Urgency,
     clock::Moment,
@@ -25,7 +27,7 @@ impl Pilot {
         let mut look = self.find(peers).await;
         // What nobody waits for is left to another replica that is at it already.
         if self.mission.urgency == Urgency::Background && matches!(look, Look::Nothing) {
-            self.flight.promise(LOCK_LIMIT);
+            self.flight.promise(Instant::now() + LOCK_LIMIT);
             match peers.lock(&self.grant).await {
                 Lock::Held(lock) => {
                     self.lock = Some(lock);
@@ -64,7 +66,7 @@ impl Pilot {
     /// A token of another replica's that is fresh. One that is better than ours but about to age
     /// is kept as well, for the case that Courier has none.
     async fn find(&self, peers: &Arc<dyn Peers>) -> Look {
-        self.flight.promise(FIND_LIMIT);
+        self.flight.promise(Instant::now() + FIND_LIMIT);
         match peers.find(&self.grant, self.mission.avoid).await {
             Found::Token(token) if self.keep(&token) == Some(Zone::Fresh) => Look::Fresh(token),
             Found::Token(_) | Found::Nothing => Look::Nothing,

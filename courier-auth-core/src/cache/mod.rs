@@ -96,7 +96,10 @@ impl TokenCache {
                 Either::Left(ready(Ok(fresh)))
             }
             // In a box, so that what nearly all calls come to is small.
-            None => Either::Right(self.settle(wanted, wish).boxed()),
+            None => {
+                let grant = self.shared.terms.grant(wanted);
+                Either::Right(self.settle(grant, wish).boxed())
+            }
         }
     }
 
@@ -118,8 +121,7 @@ impl TokenCache {
     }
 
     /// The long way: through the user's slot, and maybe to Courier.
-    async fn settle(&self, wanted: Wanted<'_>, wish: Wish) -> Result<(Token, Duration), Error> {
-        let grant = self.shared.terms.grant(wanted);
+    async fn settle(&self, grant: Grant, wish: Wish) -> Result<(Token, Duration), Error> {
         let mut start = None;
         let outcome = self.look_and_wait(&grant, wish, &mut start).await;
         self.note(&grant, &outcome, start);

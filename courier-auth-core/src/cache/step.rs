@@ -148,6 +148,7 @@ impl TokenCache {
             home,
             mission,
             admission,
+            now.mono,
         ))
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) async fn read(mut response: Response) -> Result<Self, reqwest::Error> {
+    pub(super) async fn read(response: &mut Response) -> Result<Self, reqwest::Error> {
         let mut body = Bytes::new();
         while body.len() < MAX_ANSWER_BYTES
             && let Some(chunk) = response.chunk().await?

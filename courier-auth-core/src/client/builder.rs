@@ -13,7 +13,7 @@ use super::{
     api_key::{API_KEY_NAME, ApiKey},
     configuration,
 };
-use crate::{error::Error, retry::TRY_TIMEOUT};
+use crate::error::Error;
 
 /// Settings of a [`CourierClient`].
 #[must_use]
@@ -189,7 +189,6 @@ impl Settings {
         let in_the_clear = urls().all(|url| url.scheme() == "http");
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TRY_TIMEOUT)
             // A redirect would carry the API key and the user's id to whoever is named in it.
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())

@@ -84,7 +84,7 @@ impl CourierClient {
             let key = self.key();
             let request = self.http.put(url.clone());
             let request = request.header(AUTHORIZATION, key.header.clone());
-            let answer = exchange(request, &url).await?;
+            let answer = exchange(request.send(), &url).await?;
             // 204 or 202, Courier's pages differ; both are a success.
             answer.if_success(Asked::Archive(&key)).map(drop)
         };
@@ -104,7 +104,7 @@ impl CourierClient {
         if user.is_ascii() {
             request = request.header("x-courier-user-id", user);
         }
-        let answer = exchange(request, url).await?;
+        let answer = exchange(request.send(), url).await?;
         let asked = Asked::Inbox(token);
         answer.if_success(asked)?.into_done("read", asked)
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use reqwest::{RequestBuilder, Url, header::AUTHORIZATION};
+use reqwest::{Response, Url, header::AUTHORIZATION};
 use serde::Serialize;
 
 use self::{
@@ -96,11 +96,17 @@ impl CourierClient {
     }
 }
 
-/// Sends a request to `url` and reads the answer, whatever it is.
-async fn exchange(request: RequestBuilder, url: &Url) -> Result<Answer, Error> {
+/// Reads the answer to what was sent to `url`, whatever it is.
+///
+/// It takes what was sent and not what is to be sent, of which a future would keep several hundred
+/// bytes to the end.
+async fn exchange(
+    sent: impl Future<Output = reqwest::Result<Response>>,
+    url: &Url,
+) -> Result<Answer, Error> {
     let failed = |error| transport_error(error, url);
-    let response = request.send().await.map_err(failed)?;
-    Answer::read(response).await.map_err(failed)
+    let mut response = sent.await.map_err(failed)?;
+    Answer::read(&mut response).await.map_err(failed)
 }
 
 impl fmt::Debug for CourierClient {
@@ -129,7 +135,7 @@ impl Upstream for CourierClient {
         let key = self.key();
         let request = self.http.post(url.clone()).json(&body);
         let request = request.header(AUTHORIZATION, key.header.clone());
-        let answer = exchange(request, url).await?;
+        let answer = exchange(request.send(), url).await?;
         answer
             .if_success(Asked::Token(&key, &grant.user_id))?
             .into_issued(&grant.user_id)
