@@ -41,6 +41,15 @@ COLD = [
     ("actix", "full", "**`.configure(courier.routes())`**, its cache full"),
     ("actix", "ours", "**`.configure(courier.routes())`**, its cache growing"),
 ]
+# Of them, how many users come.
+HERDS = [
+    ("bare", "bare handler, a constant", 1),
+    ("waiting", "bare handler that waits as long as Courier takes", 1),
+    ("moka", "by hand: tokens in moka", 1),
+    ("ours", "**ours**", 1),
+    ("moka", "by hand: tokens in moka", 200),
+    ("ours", "**ours**", 200),
+]
 HELD = [
     ("ours", "`TokenProvider`"),
     ("ours-uuid", "`TokenProvider`, ids of 36 characters"),
@@ -75,6 +84,20 @@ class Row:
     def ratio(self, to):
         """To another row, run by run: what disturbs a round disturbs both."""
         return median(mine / its for mine, its in zip(self.cpu, to.cpu))
+
+
+@dataclass
+class Herd:
+    """Many first requests at one moment, and what the runs gave."""
+
+    framework: str
+    name: str
+    title: str
+    size: int  # requests
+    users: int
+    calls: set = field(default_factory=set)  # to Courier
+    p99: list = field(default_factory=list)  # ms
+    last: list = field(default_factory=list)  # ms
 
 
 class Bench:
@@ -143,21 +166,17 @@ class Bench:
         upstream = stack.enter_context(self.upstream(HERD_LATENCY_MS))
         herds = []
         for framework in ["axum", "actix"]:
-            log(f"herd {framework}")
-            runs = {"bare": [], 1: [], 200: []}
-            calls = {1: [], 200: []}
-            for _ in range(HERD_ROUNDS):
-                with self.serve(framework, "bare", upstream.url, 0) as server:
-                    runs["bare"].append(self.herd(server, size, 1))
-                for users in calls:
-                    with self.serve(framework, "ours", upstream.url, 0) as server:
+            rows = [Herd(framework, row, title, size, users) for row, title, users in HERDS]
+            for number in range(self.args.rounds):
+                log(f"herd {framework}, round {number + 1} of {self.args.rounds}")
+                for herd in rows:
+                    with self.serve(framework, herd.name, upstream.url, 0) as server:
                         before = upstream.asked()
-                        runs[users].append(self.herd(server, size, users))
-                        calls[users].append(upstream.asked() - before)
-            burst = median(last for _, last in runs["bare"])
-            for users, asked in calls.items():
-                p99 = median(p99 for p99, _ in runs[users])
-                herds.append((framework, size, users, asked, p99, burst))
+                        p99, last = self.herd(server, size, herd.users)
+                    herd.calls.add(upstream.asked() - before)
+                    herd.p99.append(p99)
+                    herd.last.append(last)
+            herds += rows
         return herds
 
     def herd(self, server, size, users):
@@ -286,7 +305,6 @@ def log(text):
 
 # About what an API across the internet takes at best.
 HERD_LATENCY_MS = 20
-HERD_ROUNDS = 3
 # Calls to Courier that the crate makes at once.
 AT_ONCE = 16
 CHURN_ROOM = 100_000

@@ -22,7 +22,7 @@ use courier_auth_actix::CourierAuth;
 
 use crate::{
     handwritten::{Answer, ByHand},
-    rows::{Constant, PATH, Row},
+    rows::{Constant, LATENCY, PATH, Row},
 };
 
 pub async fn serve(row: Row, listener: TcpListener) -> io::Result<()> {
@@ -38,6 +38,13 @@ pub async fn serve(row: Row, listener: TcpListener) -> io::Result<()> {
             run(listener, move |config| {
                 config.app_data(Data::new(constant));
                 config.route(PATH, web::get().to(bare_user));
+            })
+            .await
+        }
+        Row::Waiting(constant) => {
+            run(listener, move |config| {
+                config.app_data(Data::new(constant));
+                config.route(PATH, web::get().to(waiting));
             })
             .await
         }
@@ -96,6 +103,11 @@ async fn bare(constant: Data<Constant>) -> HttpResponse {
 }
 
 async fn bare_user(constant: Data<Constant>, _: User) -> HttpResponse {
+    bare(constant).await
+}
+
+async fn waiting(constant: Data<Constant>) -> HttpResponse {
+    tokio::time::sleep(LATENCY).await;
     bare(constant).await
 }
 

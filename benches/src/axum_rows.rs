@@ -19,7 +19,7 @@ use courier_auth_tower::{CourierAuthLayer, TokenProvider};
 use crate::{
     Result,
     handwritten::{Answer, ByHand},
-    rows::{Constant, PATH, Row},
+    rows::{Constant, LATENCY, PATH, Row},
 };
 
 pub async fn serve(row: Row, listener: std::net::TcpListener) -> Result<()> {
@@ -31,6 +31,7 @@ pub async fn serve(row: Row, listener: std::net::TcpListener) -> Result<()> {
         Row::BareNested(constant) => Router::new()
             .nest("/courier", Router::new().route("/token", get(bare)))
             .with_state(constant),
+        Row::Waiting(constant) => Router::new().route(PATH, get(waiting)).with_state(constant),
         Row::ByHand(cache) => Router::new()
             .route(PATH, get(by_hand))
             .with_state(Arc::new(cache)),
@@ -69,6 +70,11 @@ async fn bare(State(constant): State<Constant>) -> impl IntoResponse {
 }
 
 async fn bare_user(constant: State<Constant>, _: User) -> impl IntoResponse {
+    bare(constant).await
+}
+
+async fn waiting(constant: State<Constant>) -> impl IntoResponse {
+    tokio::time::sleep(LATENCY).await;
     bare(constant).await
 }
 

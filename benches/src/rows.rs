@@ -2,7 +2,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use courier_auth_tower::{TokenProvider, TokenRequest};
+use courier_auth_tower::{TokenProvider, TokenProviderBuilder, TokenRequest};
 use futures_util::{TryStreamExt, stream};
 use tokio::time::sleep;
 
@@ -22,6 +22,8 @@ pub enum Row {
     BareUser(Constant),
     /// The bare one in a nested router.
     BareNested(Constant),
+    /// The bare one, which answers when Courier would have: what it takes to wait at all.
+    Waiting(Constant),
     ByHand(ByHand),
     /// The layer around an axum app, the one line in an actix app.
     Ours(TokenProvider),
@@ -54,12 +56,14 @@ impl Row {
         match name {
             "bare" => Ok(Self::Bare(Constant::new(&courier).await?)),
             "bare-user" => Ok(Self::BareUser(Constant::new(&courier).await?)),
+            "waiting" => Ok(Self::Waiting(Constant::new(&courier).await?)),
             "bare-nested" => Ok(Self::BareNested(Constant::new(&courier).await?)),
             "uncached" => Ok(Self::ByHand(ByHand::Uncached(courier))),
             "moka" => Ok(Self::ByHand(ByHand::moka(courier, room))),
             "bodies" => Ok(Self::ByHand(ByHand::bodies(courier, room))),
             "ours" | "ours-uuid" => Ok(Self::Ours(provider(upstream, room)?)),
-            "full" => Ok(Self::Ours(provider(upstream, DEFAULT_ROOM)?)),
+            // With the room that there is unless an app says otherwise.
+            "full" => Ok(Self::Ours(builder(upstream).build()?)),
             "nest" => Ok(Self::Nest(provider(upstream, room)?)),
             "route" => Ok(Self::Route(provider(upstream, room)?)),
             other => Err(format!("no row is called {other:?}").into()),
@@ -70,7 +74,9 @@ impl Row {
     pub async fn fill(&self, users: Range<usize>, id: fn(usize) -> String) -> Result<()> {
         stream::iter(users.map(|n| Ok(id(n))))
             .try_for_each_concurrent(AT_ONCE, async |user: String| match self {
-                Self::Bare(_) | Self::BareUser(_) | Self::BareNested(_) => Ok(()),
+                Self::Bare(_) | Self::BareUser(_) | Self::BareNested(_) | Self::Waiting(_) => {
+                    Ok(())
+                }
                 Self::ByHand(ByHand::Uncached(_)) => Ok(()),
                 Self::ByHand(by_hand) => by_hand.answer(&user).await.map(drop),
                 Self::Ours(provider) | Self::Nest(provider) | Self::Route(provider) => {
@@ -83,7 +89,7 @@ impl Row {
     /// How many users are cached.
     pub fn held(&self) -> usize {
         match self {
-            Self::Bare(_) | Self::BareUser(_) | Self::BareNested(_) => 0,
+            Self::Bare(_) | Self::BareUser(_) | Self::BareNested(_) | Self::Waiting(_) => 0,
             Self::ByHand(by_hand) => by_hand.held(),
             Self::Ours(provider) | Self::Nest(provider) | Self::Route(provider) => {
                 provider.status().users
@@ -115,8 +121,11 @@ async fn fill_one(provider: &TokenProvider, request: &TokenRequest) -> Result<()
 }
 
 fn provider(upstream: &str, room: usize) -> Result<TokenProvider> {
-    let builder = TokenProvider::builder(api_key()).base_url(upstream);
-    Ok(builder.max_users(room).build()?)
+    Ok(builder(upstream).max_users(room).build()?)
+}
+
+fn builder(upstream: &str) -> TokenProviderBuilder {
+    TokenProvider::builder(api_key()).base_url(upstream)
 }
 
 /// As `users.lua` has it.
@@ -131,5 +140,7 @@ pub fn long_user_id(n: usize) -> String {
 
 /// The crate's default.
 const DEFAULT_ROOM: usize = 10_000;
+/// As long as `measure.py` lets Courier take when a herd comes.
+pub const LATENCY: Duration = Duration::from_millis(20);
 /// As many calls as the crate makes at once.
 const AT_ONCE: usize = 16;

@@ -18,6 +18,13 @@ impl<Head> Kept<Head> {
         &self.0.slice
     }
 
+    /// Wipes the text if nobody else has it.
+    fn wipe(&mut self) {
+        if let Some(last) = Arc::get_mut(&mut self.0) {
+            last.slice.zeroize();
+        }
+    }
+
     /// Has the processor fetch all of it side by side, for whoever is going to clone it and to read
     /// it to its end. A clone would wait until its count is there before the rest is asked for.
     pub(super) fn fetch(&self) {
@@ -45,9 +52,7 @@ impl<Head> Drop for Kept<Head> {
     fn drop(&mut self) {
         // Whoever is the last to have it wipes it. If the last two let go of it in the same moment,
         // neither does.
-        if let Some(last) = Arc::get_mut(&mut self.0) {
-            last.slice.zeroize();
-        }
+        self.wipe();
     }
 }
 
@@ -65,6 +70,17 @@ mod tests {
         kept.fetch();
         drop(kept);
         assert_eq!((*other, other.text()), (7, "text"));
+    }
+
+    #[test]
+    fn the_last_who_has_it_wipes_it() {
+        let mut kept = Kept::new((), "text");
+        let other = kept.clone();
+        kept.wipe();
+        assert_eq!(other.text(), "text");
+        drop(other);
+        kept.wipe();
+        assert_eq!(kept.text(), "\0\0\0\0");
     }
 
     #[test]
