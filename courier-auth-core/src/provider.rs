@@ -281,7 +281,7 @@ impl TokenProviderBuilder {
     }
 
     /// How many users are cached; beyond that those that were not seen for long make room.
-    /// Default: 10,000, which takes some 10 MB.
+    /// Default: 10,000, which takes some 7 MB.
     pub fn max_users(mut self, max_users: usize) -> Self {
         self.max_users = max_users;
         self
