@@ -42,7 +42,7 @@ async fn redis_behind_tls_is_reached_if_its_authority_is_trusted() {
 /// each with a value. Returns its port and its authority.
 async fn listen() -> (u16, String) {
     let certificate = Certificate::new();
-    let acceptor = certificate.acceptor();
+    let acceptor = certificate.acceptor(&[]);
 
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,9 +1,14 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
 };
 
-use tokio::sync::OwnedSemaphorePermit;
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::breaker::Probe;
 
@@ -40,9 +45,20 @@ impl Admission {
         self.look.is_some()
     }
 
-    /// Whether it has to [`wait`](super::upstream::Gate::wait) for its permit.
+    /// Whether it has to wait for its permit.
     pub(crate) fn is_queued(&self) -> bool {
         self.permit.is_none()
+    }
+
+    /// Waits in the queue for the permit. `None` if it is not in the queue.
+    pub(crate) fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<Option<Permit>> {
+        match &mut self.ticket {
+            Some(ticket) => {
+                let permit = ticket.permit.poll_unpin(cx);
+                permit.map(|call| Some(Permit::new(call.ok()?, None)))
+            }
+            None => Poll::Ready(None),
+        }
     }
 }
 
@@ -76,21 +92,34 @@ impl Permit {
 }
 
 /// A place in the queue for a permit.
-#[derive(Debug)]
-pub(crate) struct Ticket(Arc<AtomicUsize>);
+pub(crate) struct Ticket {
+    queued: Arc<AtomicUsize>,
+    /// Here and not in the task that polls it: a task on a runtime that stands still would keep its
+    /// place in the queue, and the permit that it is given there.
+    permit: BoxFuture<'static, Result<OwnedSemaphorePermit, AcquireError>>,
+}
 
 impl Ticket {
-    pub(super) fn take(queued: &Arc<AtomicUsize>) -> Option<Self> {
+    pub(super) fn take(queued: &Arc<AtomicUsize>, permits: &Arc<Semaphore>) -> Option<Self> {
         let place = queued.fetch_add(1, Ordering::Relaxed);
         // Gives the place back when it was one too many.
-        let ticket = Self(Arc::clone(queued));
+        let ticket = Self {
+            queued: Arc::clone(queued),
+            permit: Arc::clone(permits).acquire_owned().boxed(),
+        };
         (place < MAX_QUEUED).then_some(ticket)
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     admission::Admission,
@@ -27,12 +27,25 @@ impl Pilot {
             Some(false) => return None,
             None => return Some(Outcome::Relieved),
         }
-        flight.promise(Instant::now() + QUEUE_WAIT);
+        let until = Instant::now() + QUEUE_WAIT;
+        let permit = loop {
+            let next = until.min(Instant::now() + QUEUE_LOOK);
+            flight.promise(next);
+            let permit = poll_fn(|cx| match &mut *flight.admission() {
+                Some(admission) => admission.poll_permit(cx),
+                None => Poll::Ready(None),
+            });
+            match timeout_at(next, permit).await {
+                Ok(permit) => break permit,
+                Err(_) if next == until => break None,
+                Err(_) => {}
+            }
+        };
         let gate = &self.shared.gate;
-        let boarded = match (gate.wait().await, &mut *flight.admission()) {
+        let boarded = match (permit, &mut *flight.admission()) {
             (_, None) => return Some(Outcome::Relieved),
-            (Ok(permit), Some(admission)) => gate.board(admission, permit),
-            (Err(error), Some(_)) => Err(error),
+            (Some(permit), Some(admission)) => gate.board(admission, permit),
+            (None, Some(admission)) => Err(gate.give_up(admission)),
         };
         match boarded {
             Ok(epochs) => self.epochs = epochs,
@@ -42,16 +55,20 @@ impl Pilot {
         None
     }
 
-    pub(super) async fn ask(&mut self) -> Result<Token, Error> {
+    pub(super) async fn ask(&mut self) -> Outcome {
         let mut tries = Tries::default();
         let Ok(answer) = timeout(DEADLINE, self.call(&mut tries)).await else {
             tries.cut_off();
-            return Err(Error::new(
+            return Outcome::Asked(Err(Error::new(
                 ErrorKind::Timeout,
                 "Courier did not answer within 10 seconds",
-            ));
+            )));
         };
-        let (sent, issued) = answer?;
+        let (sent, issued) = match answer {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Outcome::Relieved,
+            Err(error) => return Outcome::Asked(Err(error)),
+        };
         let clock = &self.shared.clock;
         if metrics::ON
             && let Some(date) = issued.date
@@ -62,18 +79,27 @@ impl Pilot {
         // A token that cannot be used is a bad answer like any other.
         tries.end(token.as_ref().map(|_token| ()));
         self.sent = Some(sent);
-        token
+        Outcome::Asked(token)
     }
 
     /// Calls Courier, and once more if the API key that it refuses is not the one in use any more:
-    /// whoever waits is not concerned with the old one.
-    async fn call(&mut self, tries: &mut Tries) -> Result<(Moment, Issued), Error> {
+    /// whoever waits is not concerned with the old one. `None` if it may not call any more.
+    async fn call(&mut self, tries: &mut Tries) -> Result<Option<(Moment, Issued)>, Error> {
         let Shared { clock, gate, .. } = &*self.shared;
         let (flight, grant, epochs) = (&self.flight, &self.grant, &mut self.epochs);
         loop {
             *tries = Tries::default();
             let answer = with_retries(
-                async || Ok((clock.now(), flight.home.upstream.issue(grant).await?)),
+                async || {
+                    // On a runtime that stood still meanwhile.
+                    if flight.is_relieved() {
+                        return Ok(None);
+                    }
+                    Ok(Some((
+                        clock.now(),
+                        flight.home.upstream.issue(grant).await?,
+                    )))
+                },
                 |step| match step {
                     Step::Attempt { at, until } => {
                         // Before the key is read, so that a new one is never taken for refused
@@ -97,5 +123,8 @@ impl Pilot {
     }
 }
 
+/// How often whoever queues shows that it is there, or it would be missed no sooner than its turn
+/// is over.
+const QUEUE_LOOK: Duration = Duration::from_secs(2);
 /// From the permit on. Room for three tries of two seconds and the pauses between them.
 const DEADLINE: Duration = Duration::from_secs(10);

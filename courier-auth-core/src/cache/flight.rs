@@ -77,12 +77,22 @@ impl Flight {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether somebody else has what it was admitted with.
+    pub(super) fn is_relieved(&self) -> bool {
+        self.admission().is_none()
+    }
+
+    /// Whether its task does not run.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.due() < now
+    }
+
     fn due(&self) -> Instant {
         *self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells all that wait how it ended. What was said first counts.
-    fn land(&self, landing: Landing) {
+    pub(super) fn land(&self, landing: Landing) {
         let _first = self.landing.set(landing);
         self.landed.notify_waiters();
     }
@@ -127,7 +137,7 @@ pub(super) enum Outcome {
     Asked(Result<Token, Error>),
     /// Another replica had a token. It is in the slot.
     Found(Token),
-    /// Somebody took the flight over before it asked, with what it was admitted with.
+    /// Somebody else has what it was admitted with: it may not ask.
     Relieved,
     /// Looked in vain, and Courier was not asked: it may not be, or another replica is at it
     /// (`yielded`).
@@ -235,13 +245,18 @@ impl Pilot {
         if let Some(outcome) = self.queue().await {
             return outcome;
         }
-        Outcome::Asked(self.ask().await)
+        self.ask().await
     }
 
     /// Clears the slot and publishes the outcome. Returns a token that other replicas want to know
     /// of, with when it was asked for.
     fn land(&mut self, outcome: Outcome) -> Option<(Token, Moment)> {
         let now = self.shared.clock.now();
+        let outcome = match outcome {
+            // What failed where nobody looked after it says nothing of Courier.
+            Outcome::Asked(Err(_)) if self.flight.is_relieved() => Outcome::Relieved,
+            outcome => outcome,
+        };
         let mut outcome = match outcome {
             Outcome::Asked(outcome) => outcome,
             Outcome::Found(token) => {
@@ -252,6 +267,7 @@ impl Pilot {
             }
             // Whoever still waits for it joins its successor.
             Outcome::Relieved => {
+                self.relieve(|_variant| {});
                 self.publish(Landing::Abandoned, "abandoned");
                 return None;
             }
@@ -329,6 +345,8 @@ impl Pilot {
 impl Drop for Pilot {
     fn drop(&mut self) {
         if self.landed {
+            // They have heard, unless a subscriber or a recorder of the app's panicked before.
+            self.flight.land(Landing::Abandoned);
             return;
         }
         self.relieve(|_variant| {});

@@ -46,7 +46,7 @@ impl Pilot {
             Look::Nothing => peers.looked(false),
             Look::Unknown => {}
         }
-        self.board().err().map(|error| put_off(error, false))
+        self.board()
     }
 
     /// Tells the other replicas.
@@ -87,16 +87,23 @@ impl Pilot {
         Some(variant.zone(now))
     }
 
-    /// Exchanges the look for a call to Courier, as it would have been admitted without.
-    fn board(&mut self) -> Result<(), Error> {
+    /// Exchanges the look for a call to Courier, as it would have been admitted without. `None` if
+    /// it was.
+    fn board(&mut self) -> Option<Outcome> {
         let now = self.shared.clock.now().mono;
-        let admission = self.shared.gate.admit(self.mission.urgency, now)?;
+        self.shared.make_room(self.mission.urgency, now);
         let mut place = self.flight.admission();
-        // Nobody's, if somebody has taken the flight over.
-        let place = place.as_mut().ok_or_else(super::gone)?;
-        self.epochs = admission.epochs;
-        *place = admission;
-        Ok(())
+        let Some(place) = &mut *place else {
+            return Some(Outcome::Relieved);
+        };
+        match self.shared.gate.admit(self.mission.urgency, now) {
+            Ok(admission) => {
+                self.epochs = admission.epochs;
+                *place = admission;
+                None
+            }
+            Err(error) => Some(put_off(error, false)),
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! `policy` decides, `slot` remembers, `flight` gets a token in a task of its own: `look` asks the
 //! other replicas, which are `peers`, and `ask` Courier. `upstream` says whether it may (with a
 //! `breaker`) and `admission` is what it then holds, `clock` tells the time, `seats` is the map of
-//! users, `terms` what many of them are granted, `shared` what all of these need. `step` looks at a
+//! users, `terms` what many of them are granted, `strays` finds flights whose runtime stands still,
+//! `shared` is what all of these need. `step` looks at a
 //! slot and decides what a caller gets; this file waits for it.
 
 mod admission;
@@ -20,6 +21,7 @@ mod shared;
 mod slot;
 mod status;
 mod step;
+mod strays;
 mod terms;
 #[cfg(test)]
 mod tests;

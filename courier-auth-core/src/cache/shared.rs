@@ -4,13 +4,15 @@ use std::{
     time::SystemTime,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 
 use super::{
+    admission::Urgency,
     clock::Clock,
     peers::Peers,
     seats::Seats,
     status::Status,
+    strays::Strays,
     terms::KnownTerms,
     upstream::{Gate, Upstream},
 };
@@ -24,6 +26,7 @@ pub(crate) struct Shared {
     pub(super) seats: Seats,
     pub(super) terms: KnownTerms,
     pub(super) gate: Gate,
+    pub(super) strays: Strays,
     pub(super) upstream: Arc<dyn Upstream>,
     pub(super) peers: Option<Arc<dyn Peers>>,
     home: Mutex<Option<Arc<Home>>>,
@@ -57,6 +60,7 @@ impl Shared {
             seats: Seats::new(max_users),
             terms: KnownTerms::default(),
             gate: Gate::new(),
+            strays: Strays::default(),
             upstream,
             peers,
             home: Mutex::new(home),
@@ -93,6 +97,13 @@ impl Shared {
             last_error_at: last.error.as_ref().map(|(at, _)| *at),
             #[cfg(feature = "shared-cache")]
             shared_cache: self.peers.as_ref().map(|peers| peers.status()),
+        }
+    }
+
+    /// Takes their permits from flights whose runtime stands still, if no other is left.
+    pub(super) fn make_room(&self, urgency: Urgency, now: Instant) {
+        if !self.gate.has_room(urgency) {
+            self.strays.relieve(now);
         }
     }
 

@@ -4,7 +4,7 @@ use super::{
     TokenCache, Wish,
     admission::Urgency,
     clock::Moment,
-    flight::{Flight, Mission, Pilot},
+    flight::{Flight, Landing, Mission, Pilot},
     gone,
     policy::{self, Demand, Plan, Zone},
     shared::Home,
@@ -30,6 +30,10 @@ impl TokenCache {
             }
             let decision = self.decide(&slot, &mut state, grant, wish, takeover);
             drop(state);
+            if let Some(takeover) = takeover {
+                // Whoever else waits for it joins its successor at once.
+                takeover.of.land(Landing::Abandoned);
+            }
             let (step, pilot) = decision?;
             if let Some(pilot) = pilot {
                 pilot.take_off();
@@ -139,9 +143,12 @@ impl TokenCache {
         let look = look.filter(|peers| peers.is_reachable(now.mono));
         let admission = match look.and_then(|_peers| self.shared.gate.admit_look()) {
             Some(admission) => admission,
-            None => self.shared.gate.admit(mission.urgency, now.mono)?,
+            None => {
+                self.shared.make_room(mission.urgency, now.mono);
+                self.shared.gate.admit(mission.urgency, now.mono)?
+            }
         };
-        Ok(Pilot::new(
+        let pilot = Pilot::new(
             Arc::clone(&self.shared),
             Arc::clone(slot),
             grant.clone(),
@@ -149,7 +156,9 @@ impl TokenCache {
             mission,
             admission,
             now.mono,
-        ))
+        );
+        self.shared.strays.add(&pilot.flight());
+        Ok(pilot)
     }
 }
 

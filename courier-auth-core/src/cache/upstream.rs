@@ -7,10 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout},
-};
+use tokio::{sync::Semaphore, time::Instant};
 use tracing::{info, warn};
 
 use super::{
@@ -94,7 +91,8 @@ impl Gate {
         let ticket = match (&permit, urgency) {
             (Some(_), _) => None,
             (None, Urgency::Foreground) => {
-                Some(Ticket::take(&self.queued).ok_or_else(|| self.too_many(now))?)
+                let ticket = Ticket::take(&self.queued, &self.permits);
+                Some(ticket.ok_or_else(|| self.too_many(now))?)
             }
             (None, Urgency::Background) => return Err(overloaded()),
         };
@@ -108,16 +106,24 @@ impl Gate {
         })
     }
 
-    /// Waits in the queue for a permit.
-    pub(crate) async fn wait(&self) -> Result<Permit, Error> {
-        let permits = Arc::clone(&self.permits);
-        let Ok(Ok(call)) = timeout(QUEUE_WAIT, permits.acquire_owned()).await else {
-            return Err(self.too_many(Instant::now())).inspect_err(note_skip);
+    /// Whether one more may be asked for at once.
+    pub(crate) fn has_room(&self, urgency: Urgency) -> bool {
+        let background = match urgency {
+            Urgency::Foreground => true,
+            Urgency::Background => self.background.available_permits() > 0,
         };
-        Ok(Permit::new(call, None))
+        background && self.permits.available_permits() > 0
     }
 
-    /// Leaves the queue, and looks again whether Courier is worth a call: it may have failed for
+    /// Leaves the queue without a permit.
+    pub(crate) fn give_up(&self, admission: &mut Admission) -> Error {
+        admission.ticket = None;
+        let error = self.too_many(Instant::now());
+        note_skip(&error);
+        error
+    }
+
+    /// Leaves the queue with a permit, and looks again whether Courier is worth a call: it may have failed for
     /// everybody meanwhile.
     pub(crate) fn board(&self, admission: &mut Admission, permit: Permit) -> Result<Epochs, Error> {
         admission.ticket = None;

@@ -189,6 +189,10 @@ impl Settings {
         let in_the_clear = urls().all(|url| url.scheme() == "http");
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
+            // All calls share one HTTP/2 connection. One that has gone silent, as behind a NAT that
+            // has forgotten it, is left within a try, so that the next one gets another.
+            .http2_keep_alive_interval(HTTP2_PING)
+            .http2_keep_alive_timeout(HTTP2_PING)
             // A redirect would carry the API key and the user's id to whoever is named in it.
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -281,3 +285,5 @@ const BASE_URL_VARIABLE: &str = "COURIER_BASE_URL";
 const BASE_URL_NAME: &str = "the base URL of Courier's API";
 const INBOX_URL_NAME: &str = "the URL of Courier's inbox API";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Half a try. There are pings only while somebody waits for an answer.
+const HTTP2_PING: Duration = Duration::from_secs(1);

@@ -45,15 +45,18 @@ impl Certificate {
         (self.certificate.pem(), self.key.serialize_pem())
     }
 
-    /// What a server with this certificate does with a connection.
-    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+    /// What a server with this certificate does with a connection. It offers these protocols, or
+    /// none.
+    pub(crate) fn acceptor(&self, protocols: &[&str]) -> TlsAcceptor {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![self.certificate.der().clone()], key)
-            .unwrap();
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![self.certificate.der().clone()], key)
+                .unwrap();
+        config.alpn_protocols = protocols.iter().map(|&name| name.into()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 }

@@ -16,7 +16,7 @@ pub(crate) async fn behind_tls(courier: &EmulatorServer) -> (String, String) {
 /// The same with a certificate that is good until this year.
 pub(crate) async fn behind_tls_until(courier: &EmulatorServer, year: i32) -> (String, String) {
     let certificate = Certificate::until(year);
-    let acceptor = certificate.acceptor();
+    let acceptor = certificate.acceptor(&[]);
 
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,14 +1,19 @@
 //! What operators are told when trouble is over.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fmt::{self, Write as _},
     sync::Once,
     time::Duration,
 };
 
 use futures_util::future::join_all;
-use tracing::{Event, Subscriber, field::Field};
+use tokio::time::Instant;
+use tracing::{
+    Event, Subscriber,
+    field::Field,
+    span::{Id, Record},
+};
 use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::Context, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -21,6 +26,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 thread_local! {
     /// Events at INFO and above of this thread, on which all tasks of a paused test run.
     static SAID: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// Whether the subscriber panics when it hears how a flight ended.
+    static PANICS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// For the whole process: with one for each thread, events that another thread reaches first would
@@ -59,6 +66,23 @@ impl<S: Subscriber> Layer<S> for Listener {
         });
         SAID.with_borrow_mut(|said| said.push(line));
     }
+
+    fn on_record(&self, _: &Id, _: &Record<'_>, _: Context<'_, S>) {
+        assert!(!PANICS.take(), "the subscriber panics");
+    }
+}
+
+/// The token is there by then, and whoever waits for it gets it at once.
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_panics_keeps_nobody_waiting() {
+    listen();
+    let world = World::new(HOUR, 100);
+    PANICS.set(true);
+    let start = Instant::now();
+    world.get("alice").await.unwrap();
+    assert!(!PANICS.get(), "it has panicked");
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert_eq!(world.courier.calls(), 1);
 }
 
 #[tokio::test(start_paused = true)]

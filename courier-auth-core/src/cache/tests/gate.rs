@@ -1,6 +1,6 @@
 //! How many calls run at once, and whose go first.
 
-use std::time::Duration;
+use std::{future::poll_fn, time::Duration};
 
 use tokio::task::JoinHandle;
 
@@ -173,7 +173,7 @@ async fn a_probe_that_queued_is_let_through() {
     let mut probe = gate.admit(urgency, now()).unwrap();
     assert!(probe.is_queued());
     drop(full);
-    let permit = gate.wait().await.unwrap();
+    let permit = poll_fn(|cx| probe.poll_permit(cx)).await.unwrap();
     gate.board(&mut probe, permit).unwrap();
     gate.record(Ok(()), "1", probe.epochs, now());
     assert!(!gate.is_open());
@@ -204,7 +204,7 @@ async fn failures_from_before_an_outage_do_not_count_after_it() {
     fail(early, 10);
     // It asks after the outage, though it came before.
     full.pop();
-    let permit = gate.wait().await.unwrap();
+    let permit = poll_fn(|cx| queued.poll_permit(cx)).await.unwrap();
     let new = gate.board(&mut queued, permit).unwrap();
     fail(new, 4);
     assert!(!gate.is_open());

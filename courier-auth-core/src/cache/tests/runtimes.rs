@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{Courier, Mood};
@@ -35,11 +36,15 @@ fn cache(runtime: Option<Handle>) -> (TokenCache, Courier) {
 }
 
 fn grant() -> Grant {
+    grant_of("alice")
+}
+
+fn grant_of(user: &str) -> Grant {
     let defaults = Terms {
         scopes: Scopes::new(Scope::MINIMAL).unwrap(),
         lifetime: Duration::from_secs(3600),
     };
-    TokenRequest::for_user("alice").grant(&defaults).unwrap()
+    TokenRequest::for_user(user).grant(&defaults).unwrap()
 }
 
 /// Asks on this runtime and hangs up soon.
@@ -52,12 +57,29 @@ fn ask_briefly(runtime: &Runtime, cache: &TokenCache) {
     });
 }
 
+/// As [`ask_briefly`], for so many users at once.
+fn ask_briefly_for(users: usize, runtime: &Runtime, cache: &TokenCache) {
+    runtime.block_on(async {
+        let grants: Vec<_> = (0..users).map(|n| grant_of(&n.to_string())).collect();
+        let asked = join_all(grants.iter().map(|grant| cache.get(grant, Wish::Any)));
+        let outcome = tokio::time::timeout(Duration::from_millis(50), asked).await;
+        assert!(outcome.is_err(), "Courier hangs");
+    });
+}
+
 /// Asks on a runtime of its own, with a watchdog.
 fn ask(cache: &TokenCache) -> Result<crate::Token, crate::Error> {
+    ask_for("alice", cache)
+}
+
+fn ask_for(user: &str, cache: &TokenCache) -> Result<crate::Token, crate::Error> {
     runtime().block_on(async {
-        tokio::time::timeout(Duration::from_secs(30), cache.get(&grant(), Wish::Any))
-            .await
-            .expect("nothing hangs")
+        tokio::time::timeout(
+            Duration::from_secs(30),
+            cache.get(&grant_of(user), Wish::Any),
+        )
+        .await
+        .expect("nothing hangs")
     })
 }
 
@@ -163,6 +185,60 @@ fn a_flight_that_was_taken_over_does_not_call_when_its_runtime_wakes_up() {
     let status = cache.status();
     assert_eq!(status.calls_in_flight, 0);
     assert!(status.last_error.is_none(), "nothing went wrong");
+}
+
+/// Nor does it go on calling, and what it makes of its own standstill says nothing of Courier.
+#[test]
+fn a_flight_that_was_taken_over_does_not_try_again_when_its_runtime_wakes_up() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let frozen = runtime();
+    ask_briefly(&frozen, &cache);
+    courier.set_mood(Mood::Ok);
+    ask(&cache).unwrap();
+    assert_eq!(courier.calls(), 2);
+    courier.set_mood(Mood::Hang);
+    // The two seconds of its try are over by now.
+    frozen.block_on(async { tokio::time::sleep(Duration::from_millis(500)).await });
+    assert_eq!(courier.calls(), 2);
+    assert!(cache.status().last_error.is_none(), "nothing went wrong");
+}
+
+/// Their users do not come back, and nobody else would get a token until the runtime goes on.
+#[test]
+fn permits_do_not_stay_with_a_runtime_that_stands_still() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let frozen = runtime();
+    ask_briefly_for(16, &frozen, &cache);
+    assert_eq!(cache.status().calls_in_flight, 16);
+    courier.set_mood(Mood::Ok);
+    // Until they are overdue.
+    thread::sleep(Duration::from_millis(3100));
+    ask(&cache).unwrap();
+    assert_eq!(cache.status().calls_in_flight, 0);
+}
+
+/// A permit that is given back goes to who is first in the queue, which must be able to use it.
+#[test]
+fn places_in_the_queue_do_not_stay_with_a_runtime_that_stands_still() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let frozen = runtime();
+    ask_briefly_for(40, &frozen, &cache);
+    assert_eq!(cache.status().queued, 24);
+    courier.set_mood(Mood::Ok);
+    let again: Vec<_> = (0..40)
+        .map(|user| {
+            let cache = cache.clone();
+            thread::spawn(move || ask_for(&user.to_string(), &cache))
+        })
+        .collect();
+    for one in again {
+        one.join().unwrap().unwrap();
+    }
+    let status = cache.status();
+    assert_eq!((status.calls_in_flight, status.queued), (0, 0));
 }
 
 /// Whoever waits takes over in a slot that knows nothing of the old flight.
@@ -306,4 +382,35 @@ fn a_runtime_that_stands_still_keeps_nobody_from_the_store() {
     cache.invalidate("alice");
     let status = cache.status().shared_cache.unwrap();
     assert_eq!((status.hits, status.poisoned), (1, 0));
+}
+
+/// What became of the look is nothing to whoever still waits for it.
+#[cfg(feature = "shared-cache")]
+#[test]
+fn who_waits_for_a_look_that_was_taken_over_joins_its_successor() {
+    use super::store::{Store, StoreMood, sharing_cache};
+
+    let clock = ManualClock::new();
+    let (courier, store) = (Courier::new(clock.clone()), Store::new());
+    let frozen = runtime();
+    let cache = sharing_cache(&clock, &courier, &store, Some(frozen.handle().clone()));
+    store.set_mood(StoreMood::Hang);
+    let grant = grant();
+    let mut asked = Box::pin(cache.get(&grant, Wish::Any));
+    frozen.block_on(async {
+        let outcome = tokio::time::timeout(Duration::from_millis(50), &mut asked).await;
+        assert!(outcome.is_err(), "the store hangs");
+    });
+    store.set_mood(StoreMood::Ok);
+    courier.set_mood(Mood::Slow(Duration::from_millis(1500)));
+    let successor = {
+        let cache = cache.clone();
+        thread::spawn(move || ask(&cache))
+    };
+    while courier.calls() == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let token = frozen.block_on(asked).unwrap();
+    assert_eq!(successor.join().unwrap().unwrap().id(), token.id());
+    assert_eq!(courier.calls(), 1);
 }

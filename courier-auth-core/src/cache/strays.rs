@@ -1,0 +1,56 @@
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::flight::Flight;
+
+/// Flights that are under way, to find those whose runtime stands still: what they hold would be
+/// missed by everybody else, for as long as nobody asks for their users.
+#[derive(Debug, Default)]
+pub(super) struct Strays(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    flights: Vec<Weak<Flight>>,
+    searched: Option<Instant>,
+}
+
+impl Strays {
+    pub(super) fn add(&self, flight: &Arc<Flight>) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let flights = &mut state.flights;
+        if flights.len() == flights.capacity() {
+            flights.retain(|flight| flight.strong_count() > 0);
+            // Or the next one would have all of them looked through again.
+            flights.reserve(flights.len() + 1);
+        }
+        flights.push(Arc::downgrade(flight));
+    }
+
+    /// Takes from those that are overdue what they were admitted with.
+    pub(super) fn relieve(&self, now: Instant) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = |then| now.saturating_duration_since(then);
+        if state
+            .searched
+            .map(since)
+            .is_some_and(|since| since < SEARCH_GAP)
+        {
+            return;
+        }
+        state.searched = Some(now);
+        let overdue = |flight: &Arc<Flight>| flight.is_overdue(now);
+        let flights = state.flights.iter().filter_map(Weak::upgrade);
+        let overdue: Vec<_> = flights.filter(overdue).collect();
+        drop(state);
+        for flight in overdue {
+            drop(flight.release());
+        }
+    }
+}
+
+/// With many new users at once there is no room for a while, and it is no stray that takes it.
+const SEARCH_GAP: Duration = Duration::from_secs(1);
