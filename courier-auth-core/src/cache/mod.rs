@@ -4,8 +4,8 @@
 //! other replicas, which are `peers`, and `ask` Courier. `upstream` says whether it may (with a
 //! `breaker`) and `admission` is what it then holds, `clock` tells the time, `seats` is the map of
 //! users, `terms` what many of them are granted, `strays` finds flights whose runtime stands still,
-//! `shared` is what all of these need. `step` looks at a
-//! slot and decides what a caller gets; this file waits for it.
+//! `shared` is what all of these need. `step` looks at a slot and decides what a caller gets; this
+//! file waits for it.
 
 mod admission;
 mod ask;

@@ -33,12 +33,8 @@ impl Strays {
     /// Takes from those that are overdue what they were admitted with.
     pub(super) fn relieve(&self, now: Instant) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = |then| now.saturating_duration_since(then);
-        if state
-            .searched
-            .map(since)
-            .is_some_and(|since| since < SEARCH_GAP)
-        {
+        let recently = |then| now.saturating_duration_since(then) < SEARCH_GAP;
+        if state.searched.is_some_and(recently) {
             return;
         }
         state.searched = Some(now);

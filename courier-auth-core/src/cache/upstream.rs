@@ -123,8 +123,8 @@ impl Gate {
         error
     }
 
-    /// Leaves the queue with a permit, and looks again whether Courier is worth a call: it may have failed for
-    /// everybody meanwhile.
+    /// Leaves the queue with a permit, and looks again whether Courier is worth a call: it may have
+    /// failed for everybody meanwhile.
     pub(crate) fn board(&self, admission: &mut Admission, permit: Permit) -> Result<Epochs, Error> {
         admission.ticket = None;
         // Whoever is the probe already would be refused because of itself.
