@@ -1,4 +1,4 @@
-use std::{error::Error as StdError, fmt};
+use std::{cell::RefCell, error::Error as StdError, fmt};
 
 use actix_web::{Error as ActixError, HttpResponse, ResponseError, http::StatusCode};
 use courier_auth_core::{Endpoint, Error, Reply};
@@ -24,7 +24,7 @@ impl CourierTokenError {
     pub fn courier_error(&self) -> Option<&Error> {
         match &self.0 {
             Cause::Courier(error, _) => Some(error),
-            Cause::SignedOut(_) | Cause::App(_) | Cause::NotConfigured(_) => None,
+            Cause::SignedOut(_) | Cause::App(..) | Cause::NotConfigured(_) => None,
         }
     }
 
@@ -39,7 +39,8 @@ impl CourierTokenError {
     }
 
     pub(crate) fn app(error: ActixError) -> Self {
-        Self(Cause::App(error))
+        let answer = no_store(error.error_response());
+        Self(Cause::App(error, answer.status(), Answer::new(answer)))
     }
 
     pub(crate) fn asks_itself() -> Self {
@@ -63,7 +64,7 @@ impl fmt::Display for CourierTokenError {
         match &self.0 {
             Cause::SignedOut(_) => f.write_str("nobody is signed in"),
             Cause::Courier(error, _) => error.fmt(f),
-            Cause::App(_) => f.write_str("the app cannot tell who is signed in"),
+            Cause::App(..) => f.write_str("the app cannot tell who is signed in"),
             Cause::NotConfigured(_) => f.write_str("`CourierAuth` is not set up in this app"),
         }
     }
@@ -73,7 +74,7 @@ impl StdError for CourierTokenError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0 {
             Cause::Courier(error, _) => error.source(),
-            Cause::App(error) => Some(error),
+            Cause::App(error, ..) => Some(error),
             Cause::SignedOut(_) | Cause::NotConfigured(_) => None,
         }
     }
@@ -81,7 +82,12 @@ impl StdError for CourierTokenError {
 
 impl ResponseError for CourierTokenError {
     fn status_code(&self) -> StatusCode {
-        self.error_response().status()
+        match &self.0 {
+            Cause::SignedOut(reply) | Cause::Courier(_, reply) | Cause::NotConfigured(reply) => {
+                StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Cause::App(_, status, _) => *status,
+        }
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -89,7 +95,9 @@ impl ResponseError for CourierTokenError {
             Cause::SignedOut(reply) | Cause::Courier(_, reply) | Cause::NotConfigured(reply) => {
                 to_response(reply.clone())
             }
-            Cause::App(error) => no_store(error.error_response()),
+            Cause::App(error, _, answer) => answer
+                .take()
+                .unwrap_or_else(|| no_store(error.error_response())),
         }
     }
 }
@@ -98,6 +106,26 @@ impl ResponseError for CourierTokenError {
 enum Cause {
     SignedOut(Reply),
     Courier(Error, Reply),
-    App(ActixError),
+    App(ActixError, StatusCode, Answer),
     NotConfigured(Reply),
+}
+
+/// What the app's error answers. Asked once and kept: an `InternalError::from_response` of
+/// actix-web's gives it away and answers a bare 500 after that.
+struct Answer(RefCell<Option<HttpResponse>>);
+
+impl Answer {
+    fn new(answer: HttpResponse) -> Self {
+        Self(RefCell::new(Some(answer)))
+    }
+
+    fn take(&self) -> Option<HttpResponse> {
+        self.0.take()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").finish_non_exhaustive()
+    }
 }

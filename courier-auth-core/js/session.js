@@ -96,6 +96,7 @@ class Session {
     // Before the request, whose time counts as used up.
     const since = (this.asked = now());
     const rejected = this.refused && this.held !== "";
+    const { client } = this.courier;
     const request = (this.request = new AbortController());
     const deadline = setTimeout(() => request.abort(), PATIENCE);
     let response, body;
@@ -117,7 +118,7 @@ class Session {
       this.signedOut();
     } else if (status === 304 || (response.ok && isToken(body))) {
       // The app signed out of Courier: this is not the one to sign in again.
-      if (this.held && !this.courier.client) return this.stop();
+      if ((this.held || client) && !this.courier.client) return this.stop();
       try {
         if (status !== 304) this.accept(body);
       } catch (error) {
@@ -341,7 +342,7 @@ class Link {
     /** @type {Promise<void> | null} */
     this.recovery = null;
     /** Under way: the socket closes and opens again with the next token. */
-    /** @type {{ known: Set<string> | null, closed: boolean } | null} */
+    /** @type {{ known: any[] | null, closed: boolean } | null} */
     this.renewal = null;
     const { isOpen, isConnecting, webSocket } = this.socket ?? {};
     /** Whether the next `open` is a reconnect. */
@@ -414,7 +415,7 @@ class Link {
     const known = this.connected ? await this.newest() : null;
     if (this.released || this.session.refused) return;
     if (!this.connected) return this.revive();
-    this.renewal = { known: known && new Set(known.map(id)), closed: false };
+    this.renewal = { known, closed: false };
     socket.close();
   }
 
@@ -474,7 +475,7 @@ class Link {
   }
 
   /** Shows what came while the socket was closed, without building the list anew. */
-  async catchUp(/** @type {Set<string>} */ known) {
+  async catchUp(/** @type {any[]} */ known) {
     const messages = await this.newest();
     // What came after the socket was open comes through it as well, and is not to be shown twice.
     await new Promise((resolve) => setTimeout(resolve, 2000));
@@ -482,9 +483,11 @@ class Link {
     if (!messages) return this.reload();
     /** @type {Internals} */
     const { inbox, toast } = this.session.options;
-    const shown = new Set(Object.values(inbox.getDatasets()).flatMap((dataset) => dataset.messages.map(id)));
+    const there = known.concat(...Object.values(inbox.getDatasets()).map((dataset) => dataset.messages));
+    const shown = new Set(there.map(id));
     for (const message of messages.reverse()) {
-      if (known.has(message.messageId) || shown.has(message.messageId)) continue;
+      // What is older than all that was known has moved up, in the place of one that was archived.
+      if (shown.has(message.messageId) || message.created < known.at(-1)?.created) continue;
       inbox.addMessage(message);
       toast?.addMessage?.(message);
     }

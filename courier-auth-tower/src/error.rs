@@ -80,9 +80,10 @@ impl fmt::Display for CourierTokenRejection {
                     "the app cannot say who is signed in and answers {status}"
                 )
             }
-            Kind::NotConfigured(_) => {
-                f.write_str("no `CourierAuthLayer` is around the handler that asks for a token")
-            }
+            Kind::NotConfigured(_) => f.write_str(
+                "no `CourierAuthLayer` is around the handler that asks for a token, or it is \
+                     the layer's own hook that asks",
+            ),
         }
     }
 }

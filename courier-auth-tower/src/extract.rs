@@ -89,4 +89,6 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for CourierToken {
 
 const NOT_CONFIGURED: &str = "a handler asks for a `CourierToken`, but no `CourierAuthLayer` is \
                               around it: add `.layer(courier)`, or `.layer(courier.extension())` \
-                              beside `courier.routes()`, after the app's routes";
+                              beside `courier.routes()`, after the app's routes. If it is the hook \
+                              of a layer that asks for one: let it take the app's own session or \
+                              user";

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use actix_web::{
-    App, HttpRequest, HttpResponse, Responder, error::ErrorUnauthorized, test::init_service, web,
+    App, HttpRequest, HttpResponse, Responder, ResponseError as _,
+    error::{ErrorUnauthorized, InternalError},
+    http::StatusCode,
+    test::init_service,
+    web,
 };
 use courier_auth_actix::{
     CourierAuth, CourierToken, CourierTokenError, ErrorKind, Scope, TokenRequest,
@@ -79,6 +83,30 @@ async fn a_page_tells_signed_out_from_down() {
     emulator.fail(Fault::status(401));
     let down = call(&app, get("/", "user-2").to_request()).await;
     assert_eq!(down.body, format!("{:?}", Some(ErrorKind::ApiKeyRefused)));
+}
+
+/// An `InternalError` that is made from a response gives it away to whoever asks first.
+#[actix_web::test]
+async fn to_ask_whether_nobody_is_signed_in_leaves_the_apps_answer_as_it_is() {
+    async fn open(token: Result<CourierToken, CourierTokenError>) -> HttpResponse {
+        let error = token.expect_err("the app's own");
+        assert_eq!(error.is_signed_out(), error.status_code() == 401);
+        assert_eq!(error.is_signed_out(), error.status_code() == 401);
+        HttpResponse::from_error(error)
+    }
+    let emulator = emulator().await;
+    for status in [303, 401, 503] {
+        let courier = CourierAuth::new(provider(&emulator), move |_: HttpRequest| async move {
+            let status = StatusCode::from_u16(status).expect("a status");
+            let answer = HttpResponse::build(status).body("mine");
+            Err::<String, _>(InternalError::from_response("", answer))
+        });
+        let app = App::new().app_data(courier);
+        let app = init_service(app.route("/", web::get().to(open))).await;
+        let answer = call(&app, get("/", "user-1").to_request()).await;
+        assert_eq!((answer.status, &*answer.body), (status, "mine"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
 }
 
 #[actix_web::test]

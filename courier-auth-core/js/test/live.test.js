@@ -51,6 +51,24 @@ test("without the stores the listeners that were there are there again", async (
   assert.deepEqual(p.inbox.shown, ["live", "m1"]);
 });
 
+test("what moves up in the list while the socket is renewed is not new", async (t) => {
+  const p = await live(t);
+  p.backend.messages = Array.from({ length: 30 }, (_, n) => {
+    return { messageId: `m${n}`, created: new Date(1e12 - n * 1000).toISOString() };
+  });
+  await p.inbox.load();
+  p.backend.closing = 1000;
+  p.endpoint.issue();
+  await p.session.refresh();
+  await p.advance(0.5, 0.1);
+  for (const message of p.backend.messages.slice(3, 6)) message.archived = new Date().toISOString();
+  p.backend.messages.unshift({ messageId: "missed", created: new Date().toISOString() });
+  await p.advance(6, 0.1);
+  assert.equal(p.backend.sockets.length, 2);
+  assert.deepEqual(p.toast.shown, ["missed"]);
+  assert.deepEqual(p.inbox.shown, ["missed", ...Array.from({ length: 24 }, (_, n) => `m${n}`)]);
+});
+
 test("the new connection waits until the old one is closed, however long that takes", async (t) => {
   const p = await live(t);
   p.backend.closing = 20_000;

@@ -159,9 +159,10 @@ class Inbox {
     this.socket = new Socket(backend, options);
   }
 
-  async getMessages() {
+  async getMessages({ paginationLimit = 24 } = {}) {
     this.backend.call("getMessages", this.options.accessToken);
-    const nodes = this.backend.messages.map((message) => ({ ...message }));
+    const there = this.backend.messages.filter(({ archived }) => !archived);
+    const nodes = there.slice(0, paginationLimit).map((message) => ({ ...message }));
     return { data: { messages: { nodes } } };
   }
 

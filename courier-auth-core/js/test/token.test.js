@@ -534,6 +534,22 @@ for (const newer of [true, false]) {
   });
 }
 
+test("who signs out of Courier during a session's first request is not signed in again", async (t) => {
+  const p = page(t);
+  const first = p.start();
+  await first.ready;
+  first.stop();
+  p.endpoint.hold = true;
+  const second = p.start();
+  await settle();
+  p.courier.signOut();
+  p.endpoint.held.forEach((go) => go());
+  assert.equal(await second.ready, false);
+  await p.advance(10_000, 30);
+  assert.equal(p.courier.client, undefined);
+  assert.equal(p.courier.signIns.length, 1);
+});
+
 /** What the app's own code throws must be seen, but stops nothing. */
 function uncaught(t) {
   const messages = [];
