@@ -33,7 +33,7 @@ def page(machine, args, results, before):
     if "memory" in results:
         sections[MEMORY[0]] = memory(results["memory"], results["churn"], results["many_users"])
     for title in measured(results):
-        sections[title] += f"\nMeasured on {machine}\n"
+        sections[title] += f"\n{args.rounds} runs of {args.seconds} s. Measured on {machine}\n"
     head = HEAD.format(args=args, connections=measure.CONNECTIONS)
     order = [title for title, _ in (HOT, COLD, HERD, MEMORY) if title in sections]
     return "\n".join([head, *(f"## {title}\n\n{sections[title].strip()}\n" for title in order)])
@@ -167,16 +167,16 @@ def chart(rows):
 HEAD = """# Benchmarks
 
 What the token's route costs beside a handler that does nothing and beside what one would write by hand.
-Written by `benches/run`, which builds all of it and takes some twenty minutes.
+Written by `benches/run`, which builds all of it and takes some forty minutes.
 
 ![CPU per request](benchmarks.svg)
 
 One core serves (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with `wrk`:
-{connections} connections that stay open, {args.users:,} users in an order without pattern, {args.rounds} runs of
-{args.seconds} s per row, row after row in each round. All rows answer with the same headers and as many bytes; all but two
-bare handlers take the user from the same request header, and caches have room for twice the users. Figures are medians, and ratios medians of the ratios within a round, so
-that what disturbs the machine disturbs both sides. *Spread* is how far apart the runs of a row were. Compare ratios:
-the microseconds are this machine's.
+{connections} connections that stay open, {args.users:,} users in an order without pattern, row after row in each round. All
+rows answer with the same headers and as many bytes; all but two bare handlers take the user from the same request
+header, and caches have room for twice the users. Figures are medians, and ratios medians of the ratios within a round,
+so that what disturbs the machine disturbs both sides. *Spread* is how far apart the runs of a row were. Compare
+ratios: the microseconds are this machine's.
 """
 
 HOT = "Cached token", """*CPU* is what the server used per request, in user space and in the kernel; *of bare + user* is the ratio to the bare
@@ -190,7 +190,7 @@ with the default room for 10,000 users, each takes the place of another; a *grow
 """
 
 HERD = "Many at once", f"""Connections that are open already send their first request at one moment; nothing is cached, and
-Courier takes {measure.HERD_LATENCY_MS} ms. *p99* and *last* say when answers came, after the first request was sent. The *goal* is what Courier's
+Courier takes {measure.HERD_LATENCY_MS} ms. *p99* and *last* say when answers came, after the first request was sent. The *goal*, missed where *p99* is above it, is what Courier's
 calls take, of which {measure.AT_ONCE} run at once, and 1.2 times what the bare handler takes to its last answer.
 """
 
