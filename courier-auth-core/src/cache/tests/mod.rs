@@ -19,6 +19,7 @@ mod store;
 mod store_regressions;
 #[cfg(feature = "shared-cache")]
 mod store_troubles;
+mod strays;
 
 use std::{
     collections::{HashMap, HashSet},

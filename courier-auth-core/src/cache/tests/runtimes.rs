@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{Courier, Mood};
@@ -18,11 +17,11 @@ use crate::cache::{
 use crate::request::{Grant, Terms, TokenRequest};
 use crate::scope::{Scope, Scopes};
 
-fn runtime() -> Runtime {
+pub(super) fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-fn cache(runtime: Option<Handle>) -> (TokenCache, Courier) {
+pub(super) fn cache(runtime: Option<Handle>) -> (TokenCache, Courier) {
     let clock = ManualClock::new();
     let courier = Courier::new(clock.clone());
     let cache = TokenCache::new(
@@ -39,7 +38,7 @@ fn grant() -> Grant {
     grant_of("alice")
 }
 
-fn grant_of(user: &str) -> Grant {
+pub(super) fn grant_of(user: &str) -> Grant {
     let defaults = Terms {
         scopes: Scopes::new(Scope::MINIMAL).unwrap(),
         lifetime: Duration::from_secs(3600),
@@ -57,22 +56,12 @@ fn ask_briefly(runtime: &Runtime, cache: &TokenCache) {
     });
 }
 
-/// As [`ask_briefly`], for so many users at once.
-fn ask_briefly_for(users: usize, runtime: &Runtime, cache: &TokenCache) {
-    runtime.block_on(async {
-        let grants: Vec<_> = (0..users).map(|n| grant_of(&n.to_string())).collect();
-        let asked = join_all(grants.iter().map(|grant| cache.get(grant, Wish::Any)));
-        let outcome = tokio::time::timeout(Duration::from_millis(50), asked).await;
-        assert!(outcome.is_err(), "Courier hangs");
-    });
-}
-
 /// Asks on a runtime of its own, with a watchdog.
-fn ask(cache: &TokenCache) -> Result<crate::Token, crate::Error> {
+pub(super) fn ask(cache: &TokenCache) -> Result<crate::Token, crate::Error> {
     ask_for("alice", cache)
 }
 
-fn ask_for(user: &str, cache: &TokenCache) -> Result<crate::Token, crate::Error> {
+pub(super) fn ask_for(user: &str, cache: &TokenCache) -> Result<crate::Token, crate::Error> {
     runtime().block_on(async {
         tokio::time::timeout(
             Duration::from_secs(30),
@@ -202,43 +191,6 @@ fn a_flight_that_was_taken_over_does_not_try_again_when_its_runtime_wakes_up() {
     frozen.block_on(async { tokio::time::sleep(Duration::from_millis(500)).await });
     assert_eq!(courier.calls(), 2);
     assert!(cache.status().last_error.is_none(), "nothing went wrong");
-}
-
-/// Their users do not come back, and nobody else would get a token until the runtime goes on.
-#[test]
-fn permits_do_not_stay_with_a_runtime_that_stands_still() {
-    let (cache, courier) = cache(None);
-    courier.set_mood(Mood::Hang);
-    let frozen = runtime();
-    ask_briefly_for(16, &frozen, &cache);
-    assert_eq!(cache.status().calls_in_flight, 16);
-    courier.set_mood(Mood::Ok);
-    // Until they are overdue.
-    thread::sleep(Duration::from_millis(3100));
-    ask(&cache).unwrap();
-    assert_eq!(cache.status().calls_in_flight, 0);
-}
-
-/// A permit that is given back goes to who is first in the queue, which must be able to use it.
-#[test]
-fn places_in_the_queue_do_not_stay_with_a_runtime_that_stands_still() {
-    let (cache, courier) = cache(None);
-    courier.set_mood(Mood::Hang);
-    let frozen = runtime();
-    ask_briefly_for(40, &frozen, &cache);
-    assert_eq!(cache.status().queued, 24);
-    courier.set_mood(Mood::Ok);
-    let again: Vec<_> = (0..40)
-        .map(|user| {
-            let cache = cache.clone();
-            thread::spawn(move || ask_for(&user.to_string(), &cache))
-        })
-        .collect();
-    for one in again {
-        one.join().unwrap().unwrap();
-    }
-    let status = cache.status();
-    assert_eq!((status.calls_in_flight, status.queued), (0, 0));
 }
 
 /// Whoever waits takes over in a slot that knows nothing of the old flight.

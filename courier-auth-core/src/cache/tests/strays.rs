@@ -1,0 +1,69 @@
+//! Flights on a runtime that stands still, whose users do not come back: on real threads and the
+//! real clock.
+
+use std::{thread, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::runtime::Runtime;
+
+use super::{
+    Mood,
+    runtimes::{ask, ask_for, cache, grant_of, runtime},
+};
+use crate::cache::{TokenCache, Wish};
+
+/// Asks for so many users on this runtime, and hangs up soon.
+fn ask_briefly_for(users: usize, runtime: &Runtime, cache: &TokenCache) {
+    runtime.block_on(async {
+        let grants: Vec<_> = (0..users).map(|n| grant_of(&n.to_string())).collect();
+        let asked = join_all(grants.iter().map(|grant| cache.get(grant, Wish::Any)));
+        let outcome = tokio::time::timeout(Duration::from_millis(50), asked).await;
+        assert!(outcome.is_err(), "Courier hangs");
+    });
+}
+
+/// Their users do not come back, and nobody else would get a token until the runtime goes on.
+#[test]
+fn permits_do_not_stay_with_a_runtime_that_stands_still() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let frozen = runtime();
+    ask_briefly_for(16, &frozen, &cache);
+    assert_eq!(cache.status().calls_in_flight, 16);
+    courier.set_mood(Mood::Ok);
+    // Until they are overdue.
+    thread::sleep(Duration::from_millis(3100));
+    ask(&cache).unwrap();
+    assert_eq!(cache.status().calls_in_flight, 0);
+    // When it goes on they make no more calls, and leave their users to the next flight.
+    frozen.block_on(async { tokio::time::sleep(Duration::from_millis(500)).await });
+    assert_eq!(courier.calls(), 17);
+    for user in 0..16 {
+        let grant = grant_of(&user.to_string());
+        let slot = cache.shared.seats.slot(&grant.user_id);
+        let mut state = slot.lock();
+        assert!(state.known_variant(&grant).unwrap().flight.is_none());
+    }
+}
+
+/// A permit that is given back goes to who is first in the queue, which must be able to use it.
+#[test]
+fn places_in_the_queue_do_not_stay_with_a_runtime_that_stands_still() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let frozen = runtime();
+    ask_briefly_for(40, &frozen, &cache);
+    assert_eq!(cache.status().queued, 24);
+    courier.set_mood(Mood::Ok);
+    let again: Vec<_> = (0..40)
+        .map(|user| {
+            let cache = cache.clone();
+            thread::spawn(move || ask_for(&user.to_string(), &cache))
+        })
+        .collect();
+    for one in again {
+        one.join().unwrap().unwrap();
+    }
+    let status = cache.status();
+    assert_eq!((status.calls_in_flight, status.queued), (0, 0));
+}
