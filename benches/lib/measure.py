@@ -41,6 +41,10 @@ COLD = [
     ("actix", "full", "**`.configure(courier.routes())`**, its cache full"),
     ("actix", "ours", "**`.configure(courier.routes())`**, its cache growing"),
 ]
+# What glibc's allocator is told: to keep at hand 64 chunks of a size that were freed instead of 7, as many as there are
+# connections; to ask the kernel for huge pages.
+MORE_AT_HAND = "glibc.malloc.tcache_count=64"
+HUGE_PAGES = "glibc.malloc.hugetlb=1"
 # Of them, how many users come.
 HERDS = [
     ("bare", "bare handler, a constant", 1),
@@ -76,6 +80,7 @@ class Row:
     framework: str
     name: str
     title: str
+    tunable: str = ""  # of glibc
     cpu: list = field(default_factory=list)  # us per request
     rate: list = field(default_factory=list)  # requests per second
     p99: list = field(default_factory=list)  # ms
@@ -110,13 +115,13 @@ class Bench:
         """The hot and the cold rows, all servers beside each other, one row after the other."""
         upstream = stack.enter_context(self.upstream(0))
         hot = [Row(*row) for row in HOT if "hot" in parts]
-        cold = [Row(*row) for row in COLD if "cold" in parts]
+        cold = [Row(*row, tunable) for tunable in ["", MORE_AT_HAND] for row in COLD if "cold" in parts]
         servers = {}
         for row in hot + cold:
-            log(f"start {row.framework} {row.name}")
+            log(f"start {row.framework} {row.name} {row.tunable}")
             # A cold one that grows has room for all users that come.
             users = self.args.users if row in hot or row.name == "full" else 0
-            server = self.serve(row.framework, row.name, upstream.url, users)
+            server = self.serve(row.framework, row.name, upstream.url, users, tuned(row.tunable))
             servers[id(row)] = stack.enter_context(server)
         for number in range(self.args.rounds):
             log(f"round {number + 1} of {self.args.rounds}")
@@ -124,7 +129,7 @@ class Bench:
                 self.wrk(servers[id(row)], row, self.args.users)
             for row in cold:
                 self.wrk(servers[id(row)], row, self.args.users, self.next_user)
-                self.next_user += 1_000_000 // (len(COLD) * self.args.rounds)
+                self.next_user += 1_000_000 // (len(cold) * self.args.rounds)
         return {"hot": hot, "cold": cold}
 
     def wrk(self, server, row, *users):
@@ -190,12 +195,12 @@ class Bench:
         """The same routes with few users and with many, side by side: pairs of (users, row)."""
         upstream = stack.enter_context(self.upstream(0))
         rows = []
-        for name in ["bodies", "ours"]:
+        for name, tunable in [("bodies", ""), ("ours", ""), ("bodies", HUGE_PAGES), ("ours", HUGE_PAGES)]:
             title = next(title for framework, row, title in HOT if (framework, row) == ("axum", name))
             for users in [1_000, 1_000_000]:
-                log(f"start axum {name}, {users} users")
-                server = stack.enter_context(self.serve("axum", name, upstream.url, users))
-                rows.append((server, users, Row("axum", name, title)))
+                log(f"start axum {name}, {users} users {tunable}")
+                server = stack.enter_context(self.serve("axum", name, upstream.url, users, tuned(tunable)))
+                rows.append((server, users, Row("axum", name, title, tunable)))
         for number in range(self.args.rounds):
             log(f"round {number + 1} of {self.args.rounds}")
             for server, users, row in rows:
@@ -274,6 +279,11 @@ def process(command):
     finally:
         if started.child.poll() is None:
             started.stop()
+
+
+def tuned(tunable):
+    """The command that runs another with this setting of glibc's."""
+    return ["env", f"GLIBC_TUNABLES={tunable}"] if tunable else []
 
 
 def ask(url, requests, users):

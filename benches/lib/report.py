@@ -76,13 +76,13 @@ def hot(rows, instructions):
 
 
 def cold(rows):
-    by_name = {(row.framework, row.name): row for row in rows}
+    by_name = {(row.framework, row.name, row.tunable): row for row in rows}
     lines = []
     for row in rows:
-        direct = by_name[row.framework, "uncached"]
+        direct = by_name[row.framework, "uncached", row.tunable]
         cells = [f"{median(row.cpu):.2f}", f"{row.ratio(direct):.2f}", f"{median(row.rate):,.0f}"]
-        lines.append([row.framework, row.title, *cells, f"{spread(row.cpu):.0%}"])
-    return f"{COLD[1]}\n{table(['', '', 'CPU us', 'of by hand', 'requests/s', 'spread'], lines)}"
+        lines.append([row.framework, row.title, said(row), *cells, f"{spread(row.cpu):.0%}"])
+    return f"{COLD[1]}\n{table(['', '', '', 'CPU us', 'of by hand', 'requests/s', 'spread'], lines)}"
 
 
 def herd(herds):
@@ -113,9 +113,13 @@ def memory(held, churn, many_users):
             ratio = f"{row.ratio(few[1]):.2f}"
             rate = median(mine / its for mine, its in zip(row.rate, few[1].rate))
             figures = [f"{median(row.cpu):.2f}", ratio, f"{median(row.rate):,.0f}", f"{rate:.2f}"]
-            lines.append([row.title, f"{users:,}", *figures])
-    columns = ["", "users", "CPU us", "of few users", "requests/s", "of few users"]
+            lines.append([row.title, said(row), f"{users:,}", *figures])
+    columns = ["", "", "users", "CPU us", "of few users", "requests/s", "of few users"]
     return f"{text}\n{MANY_USERS}\n{table(columns, lines)}"
+
+
+def said(row):
+    return {"": "", measure.MORE_AT_HAND: "more at hand", measure.HUGE_PAGES: "huge pages"}[row.tunable]
 
 
 def per_user(steps):
@@ -187,7 +191,11 @@ load generator too, which has one core itself.
 
 COLD = "Token issued by Courier", """Each request is one call to an emulator of Courier on the other core, for a user who has no token. In a *full* cache,
 with the default room for 10,000 users, each takes the place of another; a *growing* one has room for all of them.
-"""
+
+Most of what a growing cache costs is glibc's allocator: of a size it keeps seven freed chunks at hand, and what stays in
+a cache keeps it from joining the others again. *More at hand* is the same servers with
+`GLIBC_TUNABLES=%s`, beside the hand-written route with that.
+""" % measure.MORE_AT_HAND
 
 HERD = "Many at once", f"""Connections that are open already send their first request at one moment; nothing is cached, and
 Courier takes {measure.HERD_LATENCY_MS} ms. *p99* and *last* say when answers came, after the first request was sent. The *goal*, missed where *p99* is above it, is what Courier's
@@ -203,8 +211,8 @@ CHURN = f"""Users that come and go, with room for {measure.CHURN_ROOM:,} of them
 """
 
 MANY_USERS = """axum over HTTP, with few users and with many. What a million of them costs is to wait for the machine's memory, in the
-simplest cache too:
-"""
+simplest cache too. With *huge pages*, which is `GLIBC_TUNABLES=%s`, it is waited for less:
+""" % measure.HUGE_PAGES
 
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">
 <style>

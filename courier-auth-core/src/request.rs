@@ -306,7 +306,8 @@ const MAX_ID_BYTES: usize = 256;
 /// Below this a token would be spent before the browser has used it.
 const MIN_LIFETIME: Duration = Duration::from_secs(10);
 /// Courier documents no limit; this one catches milliseconds given as seconds.
-const MAX_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+/// In years of 365.25 days, as Courier counts them.
+const MAX_LIFETIME: Duration = Duration::from_secs(36525 * 24 * 60 * 6);
 
 #[cfg(test)]
 mod fuzz;

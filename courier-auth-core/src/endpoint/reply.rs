@@ -156,7 +156,9 @@ impl Reply {
         };
         // Spread, so that browsers that failed together do not come back together.
         let after = error.retry_after().unwrap_or_default() + MAX_SPREAD.mul_f64(fastrand::f64());
-        Self::problem(problem).with_retry_after(whole_seconds(after))
+        // Rounded up: who comes a moment too early is sent away once more.
+        let after = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        Self::problem(problem).with_retry_after(after.max(1))
     }
 
     /// What every answer of the endpoint has.

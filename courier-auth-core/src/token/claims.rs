@@ -3,12 +3,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{bad_answer, since_epoch, wrong_user};
 use crate::{error::Error, request::is_space};
@@ -24,13 +25,20 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// No claims when the token is no JWT; an error when it is one with claims that make no sense.
+    /// No claims when the token is no JWT; an error when it is one whose claims make no sense or
+    /// cannot be read. Read by somebody else, these might name another user.
     pub(super) fn read(token: &str) -> Result<Self, Error> {
-        if token.bytes().filter(|byte| *byte == b'.').count() != 2 {
+        if token.matches('.').count() != 2 {
             return Ok(Self::default());
         }
-        let Ok(claims) = insecure_decode_claims::<Payload>(token) else {
-            return Ok(Self::default());
+        let claims: Payload = match insecure_decode_claims(token) {
+            Ok(claims) => claims,
+            Err(_) if has_header(token) => {
+                return Err(bad_answer(
+                    "Courier issued a JWT whose claims cannot be read, which belongs to nobody",
+                ));
+            }
+            Err(_) => return Ok(Self::default()),
         };
         let seconds = |name: &str, claim: Value| match claim {
             Value::Null => Ok(None),
@@ -142,6 +150,13 @@ enum Name {
     Other,
 }
 
+/// Whether a token begins as a JWT does: with an object in JSON.
+fn has_header(token: &str) -> bool {
+    let header = token.split('.').next().unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.decode(header.trim_end_matches('='));
+    header.is_ok_and(|header| serde_json::from_slice::<Map<String, Value>>(&header).is_ok())
+}
+
 pub(super) fn check_user(scope: &str, wanted: &str) -> Result<(), Error> {
     let mut users = scope
         .split(is_space)
@@ -164,9 +179,10 @@ const DATE_TOLERANCE: f64 = 60.0;
 
 #[cfg(test)]
 mod tests {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
     use super::*;
+    use crate::error::ErrorKind;
 
     fn read(payload: &str) -> Result<Claims, Error> {
         let payload = URL_SAFE_NO_PAD.encode(payload);
@@ -190,6 +206,41 @@ mod tests {
         let claims = claims.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(claims.scope.as_deref(), Some("user_id:alice x"));
         assert_eq!((claims.iat, claims.exp), (None, None));
+    }
+
+    /// It was taken for a token that says nothing about itself, and given to whom it was asked for.
+    #[test]
+    fn a_jwt_whose_claims_cannot_be_read_is_refused() {
+        let mallorys = r#"{"scope":"user_id:mallory x","exp":2}"#;
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        let unreadable = [
+            r#"{"scope":"user_id:mallory x","exp":1e999}"#.to_owned(),
+            r#"{"scope":"user_id:mallory \ud800 x","exp":2}"#.to_owned(),
+            format!(r#"{{"scope":"user_id:mallory x","exp":{deep}}}"#),
+            format!("\u{feff}{mallorys}"),
+            format!("{mallorys},"),
+            "\"user_id:mallory x\"".to_owned(),
+            String::new(),
+        ];
+        let kind = |token: String| Claims::read(&token).map_err(|error| error.kind());
+        for payload in &unreadable {
+            let read = read(payload).map_err(|error| error.kind());
+            assert!(matches!(read, Err(ErrorKind::BadAnswer)), "{payload}");
+        }
+        // With padding, as no JWT has it.
+        for payload in [URL_SAFE.encode(mallorys), STANDARD.encode(mallorys)] {
+            assert!(payload.ends_with('='), "{payload}");
+            for header in ["e30", "e30=", "eyJhbGciOiJIUzI1NiJ9"] {
+                let read = kind(format!("{header}.{payload}.c2ln"));
+                assert!(
+                    matches!(read, Err(ErrorKind::BadAnswer)),
+                    "{header}.{payload}"
+                );
+            }
+        }
+        for opaque in ["v4.public.c2ln", "a.b.c", "..", "e30.e30"] {
+            assert!(matches!(kind(opaque.to_owned()), Ok(claims) if claims.scope.is_none()));
+        }
     }
 
     #[test]

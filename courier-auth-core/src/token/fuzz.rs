@@ -40,9 +40,8 @@ fn a_token_has_no_character_that_means_anything() {
 #[test]
 fn any_claims() {
     check!().with_iterations(INPUTS).for_each(|input| {
-        if let Some(token) = accept(&jwt(input), None, HOUR)
-            && let Ok(Value::Object(claims)) = serde_json::from_slice(input)
-        {
+        if let Some(token) = accept(&jwt(input), None, HOUR) {
+            let claims = serde_json::from_slice(input).expect("what cannot be read is refused");
             is_as_claimed(&token, &claims, HOUR);
         }
     });
@@ -226,6 +225,6 @@ const USER: &str = "user-1";
 const HOUR: Duration = Duration::from_secs(3600);
 /// The lifetimes that may be asked for.
 const MIN: u64 = 10;
-const MAX: u64 = 3650 * 24 * 60 * 60;
+const MAX: u64 = 36525 * 24 * 60 * 6;
 /// Where [`ManualClock`] starts.
 const NOW: i64 = 1_800_000_000;
