@@ -169,21 +169,22 @@ impl Token {
         sent: Moment,
         clock: Clock,
     ) -> Result<Self, Error> {
-        Self::check(answer, grant, sent, Duration::MAX, clock)
+        Self::check(answer, grant, sent, Duration::MAX, Duration::ZERO, clock)
     }
 
-    /// Checks a token that another replica was issued, as if it came from Courier, of whose life
-    /// that replica says so much is `left`.
+    /// Checks a token that another replica was issued, as if it came from Courier. By what that
+    /// replica says so much of its life is `left`, and it is of this `age`.
     #[cfg(feature = "shared-cache")]
     pub(crate) fn adopt(
         token: &SecretString,
         left: Duration,
+        age: Duration,
         grant: &Grant,
         now: Moment,
         clock: Clock,
     ) -> Result<Self, Error> {
         let answer = Issued::new(&grant.user_id, token.expose_secret(), None);
-        Self::check(answer, grant, now, left, clock)
+        Self::check(answer, grant, now, left, age, clock)
     }
 
     fn check(
@@ -191,6 +192,7 @@ impl Token {
         grant: &Grant,
         sent: Moment,
         at_most: Duration,
+        age: Duration,
         clock: Clock,
     ) -> Result<Self, Error> {
         let (user, token) = answer.texts();
@@ -224,7 +226,7 @@ impl Token {
         let facts = Facts {
             plain,
             expiry: Expiry::after(sent.seen_from(now), life),
-            since: Tick::of(now.mono),
+            since: Tick::of(now.mono).before(age),
             expires_at: match claims.exp {
                 Some(exp) => whole_seconds(exp),
                 None => whole_seconds(since_epoch(sent.wall + life)),

@@ -68,6 +68,11 @@ impl Tick {
         })
     }
 
+    /// As long before this one.
+    pub(crate) fn before(self, age: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(age).cast_signed()))
+    }
+
     /// How long ago the earlier one was; zero if it was not.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         let nanos = self.0.saturating_sub(earlier.0);

@@ -117,6 +117,8 @@ pub(crate) enum Waited {
 pub(crate) enum Landing {
     Token(Token),
     Failed(Error),
+    /// Another replica is asking Courier, and whoever has a token keeps it meanwhile.
+    Yielded,
     /// The task was dropped before it was done: its runtime shut down.
     Abandoned,
 }
@@ -273,8 +275,10 @@ impl Pilot {
             }
             Outcome::PutOff { error, yielded } => {
                 self.relieve(|variant| variant.note_look(error.clone(), yielded, now.mono));
-                let outcome = if yielded { "yielded" } else { "put_off" };
-                self.publish(Landing::Failed(error), outcome);
+                match yielded {
+                    true => self.publish(Landing::Yielded, "yielded"),
+                    false => self.publish(Landing::Failed(error), "put_off"),
+                }
                 return None;
             }
             // What it is refused for was said, and counted, where it happened.
@@ -288,12 +292,15 @@ impl Pilot {
         let mut news = None;
         {
             let mut state = self.slot.lock();
+            let forgotten = state.detached;
             // Only in its own place: a flight that was taken over may not undo its successor.
             if let Some(variant) = state.known_variant(&self.grant)
                 && variant.relieve(&self.flight)
             {
                 if let Ok(token) = &outcome {
                     match variant.store(token, self.mission.replaces, now) {
+                        // Of a user who was forgotten meanwhile the others must not hear.
+                        Ok(()) if forgotten => {}
                         Ok(()) => news = self.sent.map(|sent| (token.clone(), sent)),
                         Err(error) => outcome = Err(error),
                     }

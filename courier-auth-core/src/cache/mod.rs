@@ -150,8 +150,15 @@ impl TokenCache {
             let waited = flight.wait(start + patience).await;
             drop(waiting);
             let error = match waited {
+                // A flight that began before anybody refused it may have found it with a replica.
+                Waited::Landed(Landing::Token(token)) if wish.refuses(&token) => continue,
                 Waited::Landed(Landing::Token(token)) => return Ok(token),
                 Waited::Landed(Landing::Failed(error)) => error,
+                Waited::Landed(Landing::Yielded) => match self.usable(grant) {
+                    // It is gone meanwhile: another replica's token is not waited for, then.
+                    None => continue,
+                    Some(held) => return Ok(held),
+                },
                 Waited::OutOfPatience => match self.usable(grant) {
                     // The token in hand ran out meanwhile: the machine slept. Wait on.
                     None if patience < policy::HARD_WAIT => continue,
@@ -174,12 +181,13 @@ impl TokenCache {
 
     /// Forgets a user. A flight that is on its way lands in the forgotten slot.
     pub(crate) fn invalidate(&self, user: &str) {
-        self.shared.seats.forget(user);
-        self.shared.show_gauges();
+        // First, or who asks in between would find the token of before in the store and keep it.
         if let Some(peers) = &self.shared.peers {
             let home = self.shared.home().ok();
             peers.forget(user.into(), home.as_ref().map(|home| &home.runtime));
         }
+        self.shared.seats.forget(user);
+        self.shared.show_gauges();
     }
 
     pub(crate) fn set_api_key(&self, api_key: String) -> Result<(), Error> {
@@ -225,6 +233,12 @@ pub(crate) enum Wish {
     Newer(TokenId),
     /// Another one than this, which Courier refused.
     Other(TokenId),
+}
+
+impl Wish {
+    fn refuses(self, token: &Token) -> bool {
+        matches!(self, Self::Other(refused) if refused == token.id())
+    }
 }
 
 fn out_of_patience() -> Error {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{
     clock::Moment,
     flight::Flight,
-    policy::{self, Zone},
+    policy::{self, Demand, Zone},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -172,7 +172,7 @@ impl SlotState {
         let idle = |variant: &Variant| variant.flight.is_none();
         let worthless = |variant: &Variant| {
             let zone = variant.zone(now);
-            zone == Zone::Expired && variant.backing_off(zone, now.mono).is_none()
+            zone == Zone::Expired && variant.backing_off(zone, Demand::Any, now.mono).is_none()
         };
         let variants = &self.variants;
         let victim = variants
@@ -246,8 +246,10 @@ impl Variant {
     }
 
     /// The error of the last flight, as long as its backoff lasts.
-    pub(crate) fn backing_off(&self, zone: Zone, now: Instant) -> Option<Error> {
+    pub(crate) fn backing_off(&self, zone: Zone, demand: Demand, now: Instant) -> Option<Error> {
+        // Another replica's next token is waited for by whoever has a good one meanwhile.
         if zone == Zone::Aging
+            && demand != Demand::Other
             && let Some(look) = self.look.as_ref().filter(|look| look.is_recent(now))
             && look.yielded
         {

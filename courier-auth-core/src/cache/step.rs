@@ -65,7 +65,7 @@ impl TokenCache {
         let held = variant.usable(now).cloned();
         let failure = match &variant.flight {
             Some(_) => None,
-            None => variant.backing_off(zone, now.mono),
+            None => variant.backing_off(zone, demand, now.mono),
         };
         let plan = policy::plan(zone, demand, failure.is_some());
         let patience = match plan {

@@ -73,12 +73,12 @@ impl SharedSettings {
         clock: &Clock,
     ) -> Option<Arc<dyn Peers>> {
         let base_url = client.base_url().trim_end_matches('/').to_owned();
-        Some(Arc::new(SharedTokens::new(
+        Some(SharedTokens::new(
             self.cache?,
             rings,
             base_url,
             lifetime,
             clock.clone(),
-        )))
+        ))
     }
 }

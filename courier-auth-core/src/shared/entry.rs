@@ -31,6 +31,22 @@ pub(super) struct NewEntry<'a> {
 pub(super) struct Tombstone {
     /// When, in microseconds since the epoch: the user may sign in again within the millisecond.
     pub(super) at: u64,
+    /// For how long it was written, in milliseconds.
+    #[serde(default)]
+    pub(super) ttl: u64,
+}
+
+impl Tombstone {
+    /// The later of both, for the longer of both: another replica may know of longer lives.
+    pub(super) fn or_later(self, other: Option<Self>) -> Self {
+        match other {
+            None => self,
+            Some(other) => Self {
+                at: self.at.max(other.at),
+                ttl: self.ttl.max(other.ttl),
+            },
+        }
+    }
 }
 
 pub(super) fn to_json(content: &impl Serialize) -> Result<Vec<u8>, SharedCacheError> {
@@ -70,7 +86,10 @@ mod tests {
             (read.token.expose_secret(), read.issued, read.life),
             (new.token, new.issued, new.life)
         );
-        let tombstone = Tombstone { at: 7 };
-        assert_eq!(to_json(&tombstone).unwrap(), br#"{"at":7}"#);
+        let tombstone = Tombstone { at: 7, ttl: 9 };
+        assert_eq!(to_json(&tombstone).unwrap(), br#"{"at":7,"ttl":9}"#);
+        let older: Tombstone = serde_json::from_str(r#"{"at":8}"#).unwrap();
+        let both = tombstone.or_later(Some(older));
+        assert_eq!((both.at, both.ttl), (8, 9));
     }
 }

@@ -1,7 +1,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, UNIX_EPOCH},
@@ -9,14 +9,13 @@ use std::{
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures_util::future::{try_join, try_join_all};
-use quick_cache::sync::Cache;
+use futures_util::future::{join_all, try_join, try_join_all};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    time::{Instant, sleep},
 };
 use tracing::debug;
 
@@ -26,6 +25,7 @@ use super::{
     envelope::{Poison, open, seal},
     guard::Guard,
     keys::{Keyring, Rings},
+    sign_outs::{SignOuts, Writer},
 };
 use crate::{
     cache::{
@@ -40,6 +40,8 @@ use crate::{
 
 /// Tokens in a store that all replicas share.
 pub(crate) struct SharedTokens {
+    /// For the task that writes sign-outs, which must not keep it alive.
+    itself: Weak<Self>,
     store: Arc<dyn SharedCache>,
     guard: Arc<Guard>,
     rings: RwLock<Arc<Rings>>,
@@ -48,9 +50,7 @@ pub(crate) struct SharedTokens {
     clock: Clock,
     /// The longest lifetime that was ever asked for, in seconds: tombstones last as long.
     longest: AtomicU64,
-    /// When users were invalidated here, in microseconds since the epoch: true at once, and when
-    /// the store has not heard of it.
-    invalidated: Cache<Arc<str>, u64>,
+    sign_outs: SignOuts,
     writes: Arc<Semaphore>,
 }
 
@@ -61,17 +61,18 @@ impl SharedTokens {
         base_url: String,
         lifetime: Duration,
         clock: Clock,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|itself| Self {
+            itself: Weak::clone(itself),
             store,
             guard: Arc::new(Guard::new()),
             rings: RwLock::new(Arc::new(rings)),
             base_url,
             clock,
             longest: AtomicU64::new(lifetime.as_secs()),
-            invalidated: Cache::new(MAX_INVALIDATED),
+            sign_outs: SignOuts::default(),
             writes: Arc::new(Semaphore::new(MAX_WRITES)),
-        }
+        })
     }
 
     fn rings(&self) -> Arc<Rings> {
@@ -143,7 +144,7 @@ impl SharedTokens {
         }
         let age = now.wall.duration_since(issued).unwrap_or_default();
         let left = Duration::from_millis(entry.life).checked_sub(age)?;
-        let token = Token::adopt(&entry.token, left, grant, now, self.clock.clone());
+        let token = Token::adopt(&entry.token, left, age, grant, now, self.clock.clone());
         let token = token
             .inspect_err(|error| {
                 debug!(
@@ -154,6 +155,78 @@ impl SharedTokens {
             })
             .ok()?;
         (Some(token.id()) != avoid).then_some(token)
+    }
+
+    /// Has sign-outs written that the store does not have, unless that is under way.
+    fn write_sign_outs(&self, runtime: Option<&Handle>) {
+        let Some(runtime) = runtime else { return };
+        if let Some(writer) = self.sign_outs.hire(Instant::now()) {
+            runtime.spawn(Self::write_all(Weak::clone(&self.itself), writer));
+        }
+    }
+
+    /// Writes until all are written, however long the store is in trouble.
+    async fn write_all(itself: Weak<Self>, writer: Writer) {
+        let mut pause = SHORTEST_PAUSE;
+        while let Some(tokens) = itself.upgrade() {
+            match tokens.write_some(writer).await {
+                Progress::Done => return,
+                Progress::Good => pause = SHORTEST_PAUSE,
+                Progress::Stuck => {
+                    tokens.sign_outs.pause(writer, pause);
+                    drop(tokens);
+                    sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
+                }
+            }
+        }
+    }
+
+    async fn write_some(&self, writer: Writer) -> Progress {
+        let next = self.sign_outs.next(writer, WRITE_LIMIT);
+        if next.is_empty() {
+            return Progress::Done;
+        }
+        let longest = Duration::from_secs(self.longest.load(Ordering::Relaxed));
+        let now = self.clock.now().wall;
+        let oldest = now.checked_sub(longest).map_or(0, since_epoch);
+        let rings = self.rings();
+        let buried = next.into_iter().map(async |(user, at)| {
+            // Also where replicas look that do not have the new key yet.
+            let bury = |ring: &Arc<Keyring>| self.bury(Arc::clone(ring), &user, at, longest);
+            let all = async { try_join_all(rings.all().map(bury)).await };
+            let done = self.guard.write("invalidate", WRITE_LIMIT, all).await;
+            (user, at, done.is_some())
+        });
+        let buried = join_all(buried).await;
+        let good = buried.iter().all(|(.., done)| *done);
+        self.sign_outs.wrote(writer, buried, oldest);
+        match good {
+            true => Progress::Good,
+            false => Progress::Stuck,
+        }
+    }
+
+    /// Writes a tombstone, without taking anything back that another replica has written.
+    async fn bury(
+        &self,
+        ring: Arc<Keyring>,
+        user: &str,
+        at: u64,
+        longest: Duration,
+    ) -> Result<(), SharedCacheError> {
+        let name = ring.tombstone_name(&self.base_url, user);
+        let there = self.store.get(&name).await?;
+        let there = there.and_then(|value| open(&ring, &name, &value).ok());
+        let there = there.and_then(|plain| serde_json::from_slice::<Tombstone>(&plain).ok());
+        let tombstone = Tombstone {
+            at,
+            ttl: milliseconds(longest),
+        }
+        .or_later(there);
+        let value = seal(&ring, &name, &to_json(&tombstone)?)?;
+        let ttl = Duration::from_millis(tombstone.ttl);
+        self.store.set(&name, &value, ttl).await
     }
 
     /// A place among the writes that may be under way at once.
@@ -175,16 +248,18 @@ impl Peers for SharedTokens {
     async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found {
         self.longest
             .fetch_max(grant.terms.lifetime.as_secs(), Ordering::Relaxed);
+        // Whoever was to write them may stand still.
+        self.write_sign_outs(Some(&Handle::current()));
         let rings = self.rings();
         let fetch = async { try_join_all(rings.all().map(|ring| self.fetch(ring, grant))).await };
         let Some(values) = self.guard.read(FIND_LIMIT, fetch).await else {
             return Found::Unknown;
         };
         let mut entries: Vec<TokenEntry> = Vec::new();
-        let mut invalidated = self.invalidated.get(&grant.user_id).unwrap_or_default();
+        let mut invalidated = self.sign_outs.at(&grant.user_id).unwrap_or_default();
         for [token, tombstone] in values {
             entries.extend(self.unseal(token));
-            if let Some(Tombstone { at }) = self.unseal(tombstone) {
+            if let Some(Tombstone { at, .. }) = self.unseal(tombstone) {
                 invalidated = invalidated.max(at);
             }
         }
@@ -230,6 +305,10 @@ impl Peers for SharedTokens {
     async fn tell(&self, grant: &Grant, token: &Token, sent: Moment) {
         self.longest
             .fetch_max(grant.terms.lifetime.as_secs(), Ordering::Relaxed);
+        // It would only take the place of one that may be used.
+        if self.sign_outs.at(&grant.user_id) >= Some(since_epoch(sent.wall)) {
+            return;
+        }
         let now = self.clock.now();
         let grace = Windows::new(grant.terms.lifetime, 0.0).grace;
         let ttl = token.remaining(now).saturating_sub(grace);
@@ -252,25 +331,10 @@ impl Peers for SharedTokens {
 
     fn forget(&self, user: Arc<str>, runtime: Option<&Handle>) {
         let at = since_epoch(self.clock.now().wall);
-        self.invalidated.insert(Arc::clone(&user), at);
-        let (Some(runtime), Some(permit)) = (runtime, self.permit()) else {
-            return;
-        };
-        let (store, guard) = (Arc::clone(&self.store), Arc::clone(&self.guard));
-        let ttl = Duration::from_secs(self.longest.load(Ordering::Relaxed));
-        let rings = self.rings();
-        let base_url = self.base_url.clone();
-        runtime.spawn(async move {
-            // Also where replicas look that do not have the new key yet.
-            let bury = async |ring: &Arc<Keyring>| {
-                let name = ring.tombstone_name(&base_url, &user);
-                let value = seal(ring, &name, &to_json(&Tombstone { at })?)?;
-                store.set(&name, &value, ttl).await
-            };
-            let all = async { try_join_all(rings.all().map(bury)).await };
-            guard.write("invalidate", WRITE_LIMIT, all).await;
-            drop(permit);
-        });
+        if !self.sign_outs.note(user, at) {
+            self.guard.left_out("invalidate");
+        }
+        self.write_sign_outs(runtime);
     }
 
     fn set_api_key(&self, api_key: String) {
@@ -303,13 +367,22 @@ struct Sealed {
     value: Vec<u8>,
 }
 
+/// How far those who write sign-outs have come.
+enum Progress {
+    Done,
+    Good,
+    /// The store does not take them.
+    Stuck,
+}
+
 const WRITE_LIMIT: Duration = Duration::from_millis(250);
 /// A flight lasts ten seconds; a lock that ends before it is no lock.
 const LOCK_TTL: Duration = Duration::from_secs(12);
 /// Writes under way at once. Beyond that the store does not keep up, and a write is only worth the
 /// call that it may save.
 const MAX_WRITES: usize = 256;
-/// Users whose invalidation is known without the store.
-const MAX_INVALIDATED: usize = 1024;
+/// Between tries to write sign-outs.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// By how much the clocks of replicas may differ.
 const FUTURE: Duration = Duration::from_secs(60);

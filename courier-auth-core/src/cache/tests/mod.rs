@@ -14,7 +14,11 @@ mod runtimes;
 mod scenarios;
 mod seats;
 #[cfg(feature = "shared-cache")]
+mod sign_outs;
+#[cfg(feature = "shared-cache")]
 mod store;
+#[cfg(feature = "shared-cache")]
+mod store_refusals;
 #[cfg(feature = "shared-cache")]
 mod store_regressions;
 #[cfg(feature = "shared-cache")]

@@ -275,6 +275,9 @@ impl Run {
 
     /// All that waited have their answer in the end; nothing is left running; all users recover.
     async fn quiet_down(&mut self) -> Result<(), String> {
+        // Who was signed out is told to a store until it takes it.
+        #[cfg(feature = "shared-cache")]
+        self.store.set_mood(StoreMood::Ok);
         tokio::time::sleep(Duration::from_secs(60)).await;
         self.collect().await?;
         if !self.callers.is_empty() {
@@ -292,8 +295,6 @@ impl Run {
             return Err(format!("left behind: {left:?}"));
         }
         self.world.courier.set_mood(Mood::Ok);
-        #[cfg(feature = "shared-cache")]
-        self.store.set_mood(StoreMood::Ok);
         // The longest backoff, pause or `Retry-After`.
         tokio::time::sleep(Duration::from_secs(60)).await;
         for user in 0..USERS {

@@ -205,19 +205,19 @@ impl SharedCache for Store {
     }
 }
 
-fn shared_tokens(
+pub(super) fn shared_tokens(
     store: &Store,
     rings: Rings,
     lifetime: Duration,
     clock: &Arc<ManualClock>,
 ) -> Arc<SharedTokens> {
-    Arc::new(SharedTokens::new(
+    SharedTokens::new(
         Arc::new(store.clone()),
         rings,
         "https://api.courier.com".into(),
         lifetime,
         Clock::Manual(Arc::clone(clock)),
-    ))
+    )
 }
 
 /// A cache that shares, on this runtime or on that of its first caller.

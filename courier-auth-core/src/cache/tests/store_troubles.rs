@@ -162,19 +162,17 @@ async fn a_store_that_takes_no_writes_is_still_read() {
     assert_eq!(second.store_status().hits, 20);
 }
 
-/// Writes that pile up are left out, and nobody waits for them.
+/// Sign-outs that pile up are written some at a time, and nobody waits for them.
 #[tokio::test(start_paused = true)]
 async fn writes_are_bounded() {
     let (world, store) = World::with_store(HOUR);
-    world.get("alice").await.unwrap();
-    settle().await;
     store.set_mood(StoreMood::Hang);
     for user in 0..1000 {
         world.cache.invalidate(&format!("user-{user}"));
     }
     settle().await;
-    assert_eq!(store.count("set"), 1 + 256);
-    assert_eq!(world.store_status().bypassed, 1000 - 256);
+    assert_eq!(store.count("get"), 64);
+    assert_eq!(world.store_status().bypassed, 0);
 }
 
 /// What is not ours is thrown away: one who writes into the store cannot make anybody somebody
