@@ -36,13 +36,31 @@ pub(crate) struct Admission {
     pub(super) probes: Vec<Probe>,
     pub(super) permit: Option<Permit>,
     pub(super) ticket: Option<Ticket>,
-    pub(super) look: Option<OwnedSemaphorePermit>,
+    pub(super) look: Option<Look>,
+}
+
+/// The right to look for another replica's token, or a place in the queue for it.
+#[derive(Debug)]
+pub(super) enum Look {
+    Now(#[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit),
+    Later(Ticket),
 }
 
 impl Admission {
     /// Whether it is good for a look and not for a call.
     pub(crate) fn is_for_a_look(&self) -> bool {
         self.look.is_some()
+    }
+
+    /// Waits until it may look. `false` if it is not for a look.
+    pub(crate) fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        if let Some(Look::Later(ticket)) = &mut self.look {
+            self.look = match ticket.permit.poll_unpin(cx) {
+                Poll::Ready(look) => look.ok().map(Look::Now),
+                Poll::Pending => return Poll::Pending,
+            };
+        }
+        Poll::Ready(self.look.is_some())
     }
 
     /// Whether it has to wait for its permit.
@@ -100,14 +118,19 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn take(queued: &Arc<AtomicUsize>, permits: &Arc<Semaphore>) -> Option<Self> {
+    /// A place in the queue, if it is not longer than `most`.
+    pub(super) fn take(
+        queued: &Arc<AtomicUsize>,
+        permits: &Arc<Semaphore>,
+        most: usize,
+    ) -> Option<Self> {
         let place = queued.fetch_add(1, Ordering::Relaxed);
         // Gives the place back when it was one too many.
         let ticket = Self {
             queued: Arc::clone(queued),
             permit: Arc::clone(permits).acquire_owned().boxed(),
         };
-        (place < MAX_QUEUED).then_some(ticket)
+        (place < most).then_some(ticket)
     }
 }
 
@@ -122,5 +145,3 @@ impl fmt::Debug for Ticket {
         f.debug_struct("Ticket").finish_non_exhaustive()
     }
 }
-
-const MAX_QUEUED: usize = 256;

@@ -1,6 +1,6 @@
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     admission::Urgency,
@@ -23,6 +23,9 @@ impl Pilot {
         let peers = shared.peers.as_ref()?;
         if !self.flight.admission().as_ref()?.is_for_a_look() {
             return None;
+        }
+        if !self.may_look().await {
+            return self.board();
         }
         let mut look = self.find(peers).await;
         // What nobody waits for is left to another replica that is at it already.
@@ -61,6 +64,16 @@ impl Pilot {
         if let Some(lock) = self.lock.take() {
             peers.unlock(lock).await;
         }
+    }
+
+    /// Waits for its turn to look, which comes soon unless the store is in trouble.
+    async fn may_look(&self) -> bool {
+        self.flight.promise(Instant::now() + LOOK_WAIT);
+        let turn = poll_fn(|cx| match &mut *self.flight.admission() {
+            Some(admission) => admission.poll_look(cx),
+            None => Poll::Ready(false),
+        });
+        timeout(LOOK_WAIT, turn).await.unwrap_or_default()
     }
 
     /// A token of another replica's that is fresh. One that is better than ours but about to age
@@ -106,6 +119,9 @@ impl Pilot {
         }
     }
 }
+
+/// Some times what a look may take.
+const LOOK_WAIT: Duration = Duration::from_millis(250);
 
 /// What looking led to.
 enum Look {

@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use tracing::{info, warn};
 
 use super::{
-    admission::{Admission, Epochs, Permit, Ticket, Urgency},
+    admission::{Admission, Epochs, Look, Permit, Ticket, Urgency},
     breaker::{Breaker, Probe, Refusal},
 };
 use crate::{
@@ -48,6 +48,7 @@ pub(crate) struct Gate {
     background: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
     looks: Arc<Semaphore>,
+    queued_looks: Arc<AtomicUsize>,
     overload: Mutex<OnceAMinute>,
 }
 
@@ -61,7 +62,8 @@ impl Gate {
             permits: Arc::new(Semaphore::new(MAX_CALLS)),
             background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
             queued: Arc::default(),
-            looks: Arc::new(Semaphore::new(MAX_LOOKS_AT_PEERS)),
+            looks: Arc::new(Semaphore::new(MAX_LOOKS)),
+            queued_looks: Arc::default(),
             overload: Mutex::default(),
         }
     }
@@ -69,7 +71,13 @@ impl Gate {
     /// Lets a flight start that looks first whether another replica has a token. Courier's state
     /// and its permits do not matter to that; what is found in vain, [`admit`](Self::admit) decides.
     pub(crate) fn admit_look(&self) -> Option<Admission> {
-        let look = Arc::clone(&self.looks).try_acquire_owned().ok()?;
+        let look = match Arc::clone(&self.looks).try_acquire_owned() {
+            Ok(look) => Look::Now(look),
+            Err(_) => {
+                let ticket = Ticket::take(&self.queued_looks, &self.looks, MAX_QUEUED_LOOKS);
+                Look::Later(ticket?)
+            }
+        };
         Some(Admission {
             // No call is made with it that could fail.
             epochs: Epochs::default(),
@@ -91,7 +99,7 @@ impl Gate {
         let ticket = match (&permit, urgency) {
             (Some(_), _) => None,
             (None, Urgency::Foreground) => {
-                let ticket = Ticket::take(&self.queued, &self.permits);
+                let ticket = Ticket::take(&self.queued, &self.permits, MAX_QUEUED);
                 Some(ticket.ok_or_else(|| self.too_many(now))?)
             }
             (None, Urgency::Background) => return Err(overloaded()),
@@ -339,9 +347,11 @@ fn key_refused(refusal: Refusal) -> Error {
 const MAX_CALLS: usize = 16;
 /// The rest is kept free for callers that wait.
 const MAX_BACKGROUND_CALLS: usize = 12;
+const MAX_QUEUED: usize = 256;
 /// Flights that look for another replica's token at once: a deploy empties every replica's cache.
-/// The rest asks Courier straight away.
-const MAX_LOOKS_AT_PEERS: usize = 1024;
+const MAX_LOOKS: usize = 1024;
+/// Those that wait for their turn to look. The rest asks Courier straight away.
+const MAX_QUEUED_LOOKS: usize = 16 * 1024;
 /// Nobody waits that long; whoever was in the queue has gone.
 pub(crate) const QUEUE_WAIT: Duration = Duration::from_secs(10);
 const FAILURES_TO_OPEN: u32 = 5;

@@ -16,6 +16,7 @@ for_each_server!(
     tokens_are_shared_on_a_cluster,
     slots_move_under_way,
     a_master_dies_and_its_replica_takes_over,
+    a_master_hangs_and_its_replica_takes_over,
     a_cluster_that_is_away_is_endured,
 );
 
@@ -94,6 +95,32 @@ async fn a_master_dies_and_its_replica_takes_over(kind: Kind) {
     .await;
     // Nor are those lost that were written before.
     finds(&courier, || on(&courier, &cluster), &users("before", 60)).await;
+}
+
+/// Nothing closed the connections to it, the other nodes went on answering, and so the client never
+/// asked who stands in for it.
+async fn a_master_hangs_and_its_replica_takes_over(kind: Kind) {
+    let (courier, cluster) = (courier().await, Cluster::start(kind).await);
+    let one = on(&courier, &cluster);
+    all(&courier, &one, &users("before", 60)).await;
+    cluster.nodes[0].freeze();
+    cluster.wait_for_failover(0).await;
+    let mut round = 0;
+    eventually(async || {
+        round += 1;
+        let before = counts(&one);
+        let users = users(&format!("after-{round}"), 40);
+        let steadily = users.iter().zip(1..).map(async |(user, nth)| {
+            sleep(Duration::from_millis(25) * nth).await;
+            token(&courier, &one, user).await
+        });
+        join_all(steadily).await;
+        let after = counts(&one);
+        let looks = after.misses - before.misses;
+        (looks, after.errors, after.bypassed) == (40, before.errors, before.bypassed)
+    })
+    .await;
+    cluster.nodes[0].thaw();
 }
 
 async fn a_cluster_that_is_away_is_endured(kind: Kind) {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{
@@ -160,6 +161,39 @@ async fn a_store_that_takes_no_writes_is_still_read() {
         second.get(user).await.unwrap();
     }
     assert_eq!(second.store_status().hits, 20);
+}
+
+/// From the 1025th on they went to Courier without a look, and those for whom it had no room got an
+/// error, with all tokens there.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_at_a_new_replica_finds_what_is_there() {
+    let (first, store) = World::with_store(HOUR);
+    let users: Vec<_> = (0..5000).map(|n| format!("user-{n}")).collect();
+    for user in &users {
+        first.get(user).await.unwrap();
+        settle().await;
+    }
+    store.set_mood(StoreMood::Slow(Duration::from_millis(2)));
+    let (calls, second) = (first.courier.calls(), first.replica(&store));
+    let all = join_all(users.iter().map(|user| second.get(user))).await;
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(first.courier.calls(), calls);
+}
+
+/// With a store that hangs they ask Courier in the end, as far as it has room.
+#[tokio::test(start_paused = true)]
+async fn a_crowd_does_not_wait_for_a_store_in_trouble() {
+    let (world, store) = World::with_store(HOUR);
+    store.set_mood(StoreMood::Hang);
+    let users: Vec<_> = (0..2000).map(|n| format!("user-{n}")).collect();
+    let start = Instant::now();
+    let all = join_all(users.iter().map(|user| world.get(user))).await;
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(all.iter().filter(|one| one.is_ok()).count() >= 256);
 }
 
 /// Sign-outs that pile up are written some at a time, and nobody waits for them.

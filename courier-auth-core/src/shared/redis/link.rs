@@ -86,6 +86,8 @@ impl Links {
             connected: self.source.connect(&runtime),
             silent: AtomicU32::new(0),
             heard: Mutex::new(Instant::now()),
+            lost: AtomicU32::new(0),
+            since: Instant::now(),
         });
         *current = Some(Arc::clone(&link));
         (link, true)
@@ -114,6 +116,10 @@ struct Link {
     /// Commands without an answer since the last one with.
     silent: AtomicU32,
     heard: Mutex<Instant>,
+    /// Commands without an answer, whatever the others brought: of a cluster's nodes one may have
+    /// vanished, and which other stands in for it is asked by a new connection alone.
+    lost: AtomicU32,
+    since: Instant,
 }
 
 /// One command on its way. Dropped without an answer, it counts against the connection: a peer that
@@ -138,7 +144,10 @@ impl Drop for Attempt<'_> {
             return;
         }
         let silent = self.link.silent.fetch_add(1, Ordering::Relaxed) + 1;
-        if silent >= MAX_SILENT && heard.elapsed() >= SILENCE {
+        let lost = self.link.lost.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_dead = silent >= MAX_SILENT && heard.elapsed() >= SILENCE;
+        let is_lossy = lost >= MAX_LOST && self.link.since.elapsed() >= LOSSY;
+        if is_dead || is_lossy {
             drop(heard);
             self.links.drop_link(self.link);
         }
@@ -147,3 +156,6 @@ impl Drop for Attempt<'_> {
 
 const MAX_SILENT: u32 = 3;
 const SILENCE: Duration = Duration::from_secs(1);
+const MAX_LOST: u32 = 20;
+/// So that a store which is slow is not connected to all the time.
+const LOSSY: Duration = Duration::from_secs(10);
