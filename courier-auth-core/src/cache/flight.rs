@@ -10,7 +10,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout_at},
 };
-use tracing::{Instrument, Span, field::Empty, info_span};
+use tracing::{Instrument, Span, debug_span, field::Empty};
 
 use super::{
     admission::{Admission, Epochs, Urgency},
@@ -208,7 +208,7 @@ impl Pilot {
     pub(crate) fn take_off(mut self) {
         let runtime = self.flight.home.runtime.clone();
         self.shared.show_gauges();
-        let span = info_span!(
+        let span = debug_span!(
             target: events::FLIGHT,
             parent: None,
             "courier.flight",
