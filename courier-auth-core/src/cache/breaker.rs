@@ -70,6 +70,14 @@ impl Breaker {
         }
     }
 
+    /// What is left of the pause.
+    pub(crate) fn rest(&self, now: Instant) -> Option<Duration> {
+        match self.lock().phase {
+            Phase::Open { until } => until.checked_duration_since(now),
+            Phase::Closed | Phase::Probing { .. } => None,
+        }
+    }
+
     /// How often it has opened. The failure of a call that was let through at another time is no
     /// news.
     pub(crate) fn epoch(&self) -> u64 {

@@ -320,6 +320,12 @@ impl Pilot {
             .record(verdict, &self.grant.user_id, self.epochs, now.mono);
         self.shared.note(verdict, now.wall);
         self.note_failure(&outcome);
+        // Whoever is the first to hear of it need not come back before it is over either.
+        if let Err(error) = &mut outcome
+            && let Some(rest) = self.shared.gate.rest(now.mono).max(error.retry_after())
+        {
+            *error = error.clone().with_retry_after(rest);
+        }
         match outcome {
             Ok(token) => self.publish(Landing::Token(token), "issued"),
             Err(error) => self.publish(Landing::Failed(error), "failed"),

@@ -205,6 +205,11 @@ impl Gate {
         }
     }
 
+    /// How long Courier will not be asked for anybody.
+    pub(crate) fn rest(&self, now: Instant) -> Option<Duration> {
+        self.key_latch.rest(now).max(self.breaker.rest(now))
+    }
+
     /// How often the API key was changed.
     pub(crate) fn key_epoch(&self) -> u64 {
         *self.key_in_use()

@@ -19,6 +19,26 @@ fn ask(world: &World, user: &str) -> JoinHandle<Result<Token, Error>> {
     tokio::spawn(async move { cache.get(&grant, Wish::Any).await })
 }
 
+/// Who was the first to hear that the key is refused was told to come back at once.
+#[tokio::test(start_paused = true)]
+async fn the_first_one_too_hears_when_to_come_back() {
+    for (status, users) in [(401, 1), (503, 5)] {
+        let world = World::new(HOUR, 100);
+        world.courier.set_mood(Mood::Status(status, None));
+        let mut last = None;
+        for user in 0..users {
+            last = Some(world.get(&format!("u{user}")).await.unwrap_err());
+        }
+        let first = last.and_then(|error| error.retry_after()).unwrap();
+        let next = world.get("next").await.unwrap_err().retry_after().unwrap();
+        assert!(first >= Duration::from_secs(3), "{status}: {first:?}");
+        assert!(
+            first.abs_diff(next) < Duration::from_millis(10),
+            "{first:?} {next:?}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn sixteen_calls_at_once_and_256_in_the_queue() {
     let world = World::new(HOUR, 1000);
