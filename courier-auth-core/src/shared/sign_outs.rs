@@ -161,8 +161,8 @@ mod tests {
         SignOut(u8),
         Hire,
         Next,
-        /// The one that is at it writes those that it was given, but for every so manieth.
-        Wrote(usize),
+        /// One that was given some, maybe long ago, writes some of them.
+        Wrote(usize, usize),
         /// Nobody hears of the one that is at it any more.
         Late,
     }
@@ -172,9 +172,15 @@ mod tests {
             4 => (0..12u8).prop_map(Event::SignOut),
             1 => Just(Event::Hire),
             2 => Just(Event::Next),
-            2 => (1..4usize).prop_map(Event::Wrote),
+            2 => (0..3usize, 1..4usize).prop_map(|(who, of)| Event::Wrote(who, of)),
             1 => Just(Event::Late),
         ]
+    }
+
+    /// The later of what is there and what comes.
+    fn store(stored: &mut BTreeMap<Arc<str>, u64>, user: &Arc<str>, at: u64) {
+        let there = stored.entry(Arc::clone(user)).or_insert(at);
+        *there = at.max(*there);
     }
 
     proptest! {
@@ -184,7 +190,7 @@ mod tests {
         fn none_is_lost(events in vec(event(), 0..200)) {
             let signed_out = SignOuts::default();
             let (mut last, mut stored) = (BTreeMap::new(), BTreeMap::new());
-            let (mut writer, mut batch) = (None, Vec::new());
+            let (mut writer, mut batches) = (None, Vec::new());
             let mut now = Instant::now();
             for (at, event) in (1u64..).zip(events) {
                 match event {
@@ -195,16 +201,24 @@ mod tests {
                     }
                     Event::Hire => writer = signed_out.hire(now).or(writer),
                     Event::Next => {
-                        batch = writer.map_or_else(Vec::new, |one| signed_out.next(one, SLACK));
-                    }
-                    Event::Wrote(failing) => {
                         let Some(writer) = writer else { continue };
-                        let outcomes = std::mem::take(&mut batch).into_iter().enumerate();
-                        let outcomes: Vec<_> = outcomes
-                            .map(|(n, (user, at))| (user, at, n % failing == 0))
+                        // It is given some when it is done with those of before.
+                        if batches.iter().all(|(other, _)| *other != writer) {
+                            batches.push((writer, signed_out.next(writer, SLACK)));
+                        }
+                    }
+                    Event::Wrote(who, of) => {
+                        if who >= batches.len() {
+                            continue;
+                        }
+                        let (writer, batch) = batches.remove(who);
+                        let outcomes: Vec<_> = batch
+                            .into_iter()
+                            .enumerate()
+                            .map(|(n, (user, at))| (user, at, n % of == 0))
                             .collect();
                         for (user, at, _) in outcomes.iter().filter(|(.., done)| *done) {
-                            stored.insert(Arc::clone(user), *at);
+                            store(&mut stored, user, *at);
                         }
                         signed_out.wrote(writer, outcomes, 0);
                     }
@@ -220,7 +234,9 @@ mod tests {
                 if batch.is_empty() {
                     break;
                 }
-                stored.extend(batch.iter().cloned());
+                for (user, at) in &batch {
+                    store(&mut stored, user, *at);
+                }
                 let outcomes = batch.into_iter().map(|(user, at)| (user, at, true));
                 signed_out.wrote(writer, outcomes, 0);
             }

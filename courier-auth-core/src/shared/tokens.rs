@@ -305,10 +305,6 @@ impl Peers for SharedTokens {
     async fn tell(&self, grant: &Grant, token: &Token, sent: Moment) {
         self.longest
             .fetch_max(grant.terms.lifetime.as_secs(), Ordering::Relaxed);
-        // It would only take the place of one that may be used.
-        if self.sign_outs.at(&grant.user_id) >= Some(since_epoch(sent.wall)) {
-            return;
-        }
         let now = self.clock.now();
         let grace = Windows::new(grant.terms.lifetime, 0.0).grace;
         let ttl = token.remaining(now).saturating_sub(grace);
