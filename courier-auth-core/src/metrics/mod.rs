@@ -85,7 +85,7 @@ pub(crate) fn evicted() {
     count(&table::EVICTIONS, []);
 }
 
-/// What Courier's clock and this machine's showed at the same time, to the second.
+/// What Courier's clock and this machine's showed at the same time; good to a second.
 pub(crate) fn clocks(ours: SystemTime, couriers: SystemTime) {
     let skew = match ours.duration_since(couriers) {
         Ok(ahead) => ahead.as_secs_f64(),

@@ -98,8 +98,8 @@ pub(super) const CLOCK_SKEW: Metric = Metric {
     name: "courier_auth_clock_skew_seconds",
     kind: Kind::Gauge,
     labels: &[],
-    help: "By how much this machine's clock is ahead of Courier's, as of its last answer; to the \
-           second.",
+    help: "By how much this machine's clock is ahead of Courier's, as of its last answer; good \
+           to a second.",
 };
 pub(super) const WAITING: Metric = gauge(
     "courier_auth_waiting",

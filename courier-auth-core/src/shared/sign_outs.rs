@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 /// Remembered until the store has them, and after that as long as there is room: for looks that
 /// were under way, and for a store that loses what it has.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct SignOuts(Mutex<State>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     users: HashMap<Arc<str>, SignOut>,
     /// Those that the store does not have, in the order in which they are written.
@@ -24,7 +24,6 @@ struct State {
     due: Option<Instant>,
 }
 
-#[derive(Debug)]
 struct SignOut {
     /// In microseconds since the epoch.
     at: u64,
@@ -105,6 +104,9 @@ impl SignOuts {
                 true if done => {
                     known.written = Some(now);
                     state.written.push_back((user, now));
+                    if state.written.len() > MOST {
+                        state.forget_oldest();
+                    }
                 }
                 true if at < oldest => {
                     state.users.remove(&user);
@@ -128,16 +130,25 @@ impl SignOuts {
 }
 
 impl State {
-    /// Forgets the one that was written first.
+    /// Forgets one that is written, if there is any.
     fn make_room(&mut self) -> bool {
-        while let Some((user, when)) = self.written.pop_front() {
-            let last = self.users.get(&user).and_then(|known| known.written);
-            if last == Some(when) {
-                self.users.remove(&user);
+        while let Some(forgotten) = self.forget_oldest() {
+            if forgotten {
                 return true;
             }
         }
         false
+    }
+
+    /// Forgets what was written first. Returns whether that was the last that is known of a user.
+    fn forget_oldest(&mut self) -> Option<bool> {
+        let (user, when) = self.written.pop_front()?;
+        let last = self.users.get(&user).and_then(|known| known.written);
+        let forgotten = last == Some(when);
+        if forgotten {
+            self.users.remove(&user);
+        }
+        Some(forgotten)
     }
 }
 
@@ -257,6 +268,20 @@ mod tests {
         signed_out.wrote(writer, outcomes.map(|(user, at)| (user, at, true)), 0);
         assert!(signed_out.note(user(MOST), 0));
         assert_eq!((signed_out.at("0"), signed_out.at("1")), (None, Some(1)));
+    }
+
+    #[test]
+    fn who_is_signed_out_again_and_again_takes_no_more_room() {
+        let signed_out = SignOuts::default();
+        for at in 0..=MOST as u64 + 1 {
+            signed_out.note("alice".into(), at);
+            let writer = signed_out.hire(Instant::now()).expect("nobody is at it");
+            let outcomes = signed_out.next(writer, SLACK).into_iter();
+            signed_out.wrote(writer, outcomes.map(|(user, at)| (user, at, true)), 0);
+            assert_eq!(signed_out.next(writer, SLACK), []);
+        }
+        assert_eq!(signed_out.lock().written.len(), MOST);
+        assert_eq!(signed_out.at("alice"), Some(MOST as u64 + 1));
     }
 
     #[test]
