@@ -56,7 +56,8 @@ impl CourierAuth {
     /// The hook is an extractor of the app's own (or a tuple of them) and an async closure that
     /// takes what it extracts and names the user; [`IntoIdentity`] lists what it may return. It
     /// runs for each request that may get a token. If the extractor fails, its error response is
-    /// the answer.
+    /// the answer. A closure of two arguments is refused by the compiler: make them one tuple, as
+    /// below.
     ///
     /// The user must come from something that the browser cannot choose: a session, a verified
     /// bearer token. A user id from the query, the body or a plain header would give everybody

@@ -29,6 +29,10 @@ impl CourierAuthLayer {
     /// The hook is an async closure over one of the app's own extractors, or a tuple of them, and
     /// returns any [`IntoIdentity`]. It is asked for each token, so it decides anew every time.
     ///
+    /// Should the compiler say that the closure takes two arguments where one is expected, make them
+    /// one: `async |(session, headers): (Session, HeaderMap)| …`. Should it ask for `FromRef<()>`, the
+    /// extractor needs the app's state: [`with_state`](Self::with_state).
+    ///
     /// ```
     /// # use courier_auth_tower::{CourierAuthLayer, TokenProvider};
     /// # use axum::{extract::FromRequestParts, http::{StatusCode, request::Parts}};
