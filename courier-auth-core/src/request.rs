@@ -1,7 +1,10 @@
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc, time::Duration};
 
+use tracing::debug;
+
 use crate::{
     error::{Error, ErrorKind},
+    events,
     scope::{Scope, Scopes},
 };
 
@@ -69,7 +72,7 @@ impl TryFrom<&str> for UserId {
     type Error = Error;
 
     fn try_from(id: &str) -> Result<Self, Error> {
-        check_id("user id", id)?;
+        check_user_id(id)?;
         Ok(Self(id.to_owned()))
     }
 }
@@ -78,7 +81,7 @@ impl TryFrom<String> for UserId {
     type Error = Error;
 
     fn try_from(id: String) -> Result<Self, Error> {
-        check_id("user id", &id)?;
+        check_user_id(&id)?;
         Ok(Self(id))
     }
 }
@@ -258,6 +261,18 @@ impl Grant {
 /// The scopes with the user before them, as Courier writes them.
 pub(crate) fn scope_string(user_id: &str, scopes: &Scopes) -> String {
     ["user_id:", user_id, " ", scopes.as_str()].concat()
+}
+
+fn check_user_id(id: &str) -> Result<(), Error> {
+    check_id("user id", id).inspect_err(|error| {
+        let id: String = id.chars().take(MAX_ID_BYTES).collect();
+        // The error does not say whose it is, and somebody has to find out.
+        debug!(
+            target: events::REQUEST,
+            { courier.user_id = ?id, error.message = %error },
+            "a user id cannot be sent"
+        );
+    })
 }
 
 pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
