@@ -12,6 +12,7 @@ mod health;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 mod sdk;
+mod sessions;
 mod settings;
 mod start;
 mod stop;
@@ -19,5 +20,6 @@ mod stop;
 #[cfg(feature = "inbox")]
 pub use self::start::start_emulator;
 pub use self::{
-    demo::Demo, error::StartError, health::health, settings::Settings, start::start, stop::Stop,
+    demo::Demo, error::StartError, health::health, sessions::MemorySessions, settings::Settings,
+    start::start, stop::Stop,
 };

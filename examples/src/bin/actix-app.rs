@@ -2,7 +2,7 @@
 //!
 //! `cargo run --bin actix-app`, then open <http://127.0.0.1:3000>.
 
-use actix_session::{Session, SessionGetError, SessionMiddleware, storage::CookieSessionStore};
+use actix_session::{Session, SessionGetError, SessionMiddleware};
 use actix_web::{
     App, Error, HttpRequest, HttpResponse, HttpServer,
     body::MessageBody,
@@ -12,7 +12,7 @@ use actix_web::{
     web,
 };
 use courier_auth_actix::CourierAuth;
-use courier_auth_examples::{Demo, StartError, Stop, health, start};
+use courier_auth_examples::{Demo, MemorySessions, StartError, Stop, health, start};
 use serde::Deserialize;
 
 #[actix_web::main]
@@ -20,9 +20,11 @@ async fn main() -> Result<(), StartError> {
     let (demo, listener, stop) = start("actix-app").await?;
     // Outside `HttpServer::new`, whose closure runs once per worker: the workers share one cache.
     let courier = CourierAuth::new(demo.provider().clone(), signed_in_user);
+    // And one store of sessions.
+    let sessions = MemorySessions::default();
     // A real app keeps its key, or everybody is signed out when it restarts.
     let key = Key::generate();
-    HttpServer::new(move || app(courier.clone(), demo.clone(), key.clone()))
+    HttpServer::new(move || app(courier.clone(), demo.clone(), sessions.clone(), key.clone()))
         .workers(2)
         .shutdown_signal(stop.asked())
         .shutdown_timeout(Stop::GRACE.as_secs())
@@ -35,6 +37,7 @@ async fn main() -> Result<(), StartError> {
 fn app(
     courier: CourierAuth,
     demo: Demo,
+    sessions: MemorySessions,
     key: Key,
 ) -> App<
     impl ServiceFactory<
@@ -45,7 +48,8 @@ fn app(
         InitError = (),
     >,
 > {
-    let session = SessionMiddleware::builder(CookieSessionStore::default(), key)
+    // A session ends after a day, which is actix-session's default.
+    let session = SessionMiddleware::builder(sessions, key)
         .cookie_http_only(true)
         .cookie_same_site(SameSite::Lax)
         // Only because this is plain http on loopback.
@@ -142,27 +146,21 @@ mod tests {
             .await
             .unwrap();
         let courier = CourierAuth::new(demo.provider().clone(), signed_in_user);
-        let key = Key::generate();
+        let (sessions, key) = (MemorySessions::default(), Key::generate());
         // As `HttpServer` does it for its workers.
-        let factory = || app(courier.clone(), demo.clone(), key.clone());
+        let factory = || app(courier.clone(), demo.clone(), sessions.clone(), key.clone());
         let (one, two) = (init_service(factory()).await, init_service(factory()).await);
 
         let request = TestRequest::post()
             .uri("/login")
             .set_form([("user", "alice")]);
         let response = call_service(&one, request.to_request()).await;
-        let cookie = response
-            .headers()
-            .get(SET_COOKIE)
-            .unwrap()
-            .to_str()
-            .unwrap();
-        let cookie = cookie.split(';').next().unwrap();
+        let cookie = cookie(&response);
 
         let request = || {
             TestRequest::get()
                 .uri("/courier/token")
-                .insert_header((COOKIE, cookie))
+                .insert_header((COOKIE, cookie.as_str()))
         };
         let first: Value = call_and_read_body_json(&one, request().to_request()).await;
         let second: Value = call_and_read_body_json(&two, request().to_request()).await;
@@ -172,14 +170,44 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn the_cookie_of_before_is_worth_nothing_after_the_sign_out() {
+        let demo = Demo::start("actix-app", &Settings::default())
+            .await
+            .unwrap();
+        let courier = CourierAuth::new(demo.provider().clone(), signed_in_user);
+        let sessions = MemorySessions::default();
+        let app = init_service(app(courier, demo, sessions, Key::generate())).await;
+        let request = TestRequest::post()
+            .uri("/login")
+            .set_form([("user", "alice")]);
+        let response = call_service(&app, request.to_request()).await;
+        let cookie = cookie(&response);
+
+        let token = || TestRequest::get().uri("/courier/token");
+        let logout = || TestRequest::post().uri("/logout");
+        for (request, status) in [(token(), 200), (logout(), 204), (token(), 401)] {
+            let request = request.insert_header((COOKIE, cookie.as_str()));
+            let response = call_service(&app, request.to_request()).await;
+            assert_eq!(response.status(), status);
+        }
+    }
+
+    #[actix_web::test]
     async fn a_cookie_that_a_browser_makes_up_is_worth_nothing() {
         let demo = Demo::start("actix-app", &Settings::default())
             .await
             .unwrap();
         let courier = CourierAuth::new(demo.provider().clone(), signed_in_user);
-        let app = init_service(app(courier, demo, Key::generate())).await;
+        let sessions = MemorySessions::default();
+        let app = init_service(app(courier, demo, sessions, Key::generate())).await;
         let request = TestRequest::get().uri("/courier/token");
         let request = request.insert_header((COOKIE, "id={\"user\":\"alice\"}"));
         assert_eq!(call_service(&app, request.to_request()).await.status(), 401);
+    }
+
+    fn cookie<B>(response: &ServiceResponse<B>) -> String {
+        let cookie = response.headers().get(SET_COOKIE).unwrap();
+        let cookie = cookie.to_str().unwrap().split(';').next();
+        cookie.unwrap().to_owned()
     }
 }

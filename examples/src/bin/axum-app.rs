@@ -156,6 +156,19 @@ mod tests {
         assert_eq!(token(&app, made_up).await, 401);
     }
 
+    #[tokio::test]
+    async fn the_cookie_of_before_is_worth_nothing_after_the_sign_out() {
+        let demo = Demo::start("axum-app", &Settings::default()).await.unwrap();
+        let app = app(demo);
+        let cookie = sign_in(&app, "alice", "").await;
+        assert_eq!(token(&app, &cookie).await, 200);
+        let request = Request::post("/logout").header(COOKIE, &cookie);
+        let request = request.body(Body::empty()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 204);
+        assert_eq!(token(&app, &cookie).await, 401);
+    }
+
     async fn sign_in(app: &Router, user: &str, cookie: &str) -> String {
         let request = Request::post("/login")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")

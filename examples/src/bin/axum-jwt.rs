@@ -184,8 +184,13 @@ impl Bearer {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
-    use axum::{body::Body, http::Request};
+    use axum::{
+        body::Body,
+        http::{Request, header::CONTENT_TYPE},
+    };
     use courier_auth_examples::Settings;
+    use http_body_util::BodyExt;
+    use serde_json::Value;
     use tower::ServiceExt;
 
     use super::*;
@@ -201,6 +206,28 @@ mod tests {
             let request = request.body(Body::empty()).unwrap();
             let response = app.clone().oneshot(request).await.unwrap();
             assert_eq!(response.status(), 401, "{header}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_bearer_token_of_before_is_worth_nothing_after_the_sign_out() {
+        let demo = Demo::start("axum-jwt", &Settings::default()).await.unwrap();
+        let app = app(demo);
+        let form = "application/x-www-form-urlencoded";
+        let request = Request::post("/login").header(CONTENT_TYPE, form);
+        let request = request.body(Body::from("user=alice")).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let bearer = bearer(body["access_token"].as_str().unwrap());
+
+        let token = || Request::get("/courier/token");
+        let logout = || Request::post("/logout");
+        for (request, status) in [(token(), 200), (logout(), 204), (token(), 401)] {
+            let request = request.header(AUTHORIZATION, &bearer);
+            let request = request.body(Body::empty()).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status);
         }
     }
 

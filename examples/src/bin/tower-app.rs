@@ -8,6 +8,7 @@ use std::{
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use courier_auth_examples::{Demo, StartError, start};
@@ -165,26 +166,40 @@ fn with_cookie(cookie: &str) -> Response<String> {
 
 /// Who is signed in, by session id.
 #[derive(Clone, Default)]
-struct Sessions(Arc<Mutex<HashMap<Uuid, String>>>);
+struct Sessions(Arc<Mutex<HashMap<Uuid, Session>>>);
 
 impl Sessions {
     fn begin(&self, user: String) -> Uuid {
         let id = Uuid::new_v4(); // random, not to be guessed
-        self.lock().insert(id, user);
+        let now = Instant::now();
+        let ends = now + SESSION_LIFE;
+        let mut sessions = self.lock();
+        // Few sign out: the others would stay for ever.
+        sessions.retain(|_, session| session.ends > now);
+        sessions.insert(id, Session { user, ends });
         id
     }
 
     fn user(&self, headers: &HeaderMap) -> Option<String> {
-        session_id(headers).and_then(|id| self.lock().get(&id).cloned())
+        let id = session_id(headers)?;
+        let sessions = self.lock();
+        let session = sessions.get(&id)?;
+        (session.ends > Instant::now()).then(|| session.user.clone())
     }
 
     fn end(&self, headers: &HeaderMap) -> Option<String> {
-        session_id(headers).and_then(|id| self.lock().remove(&id))
+        let session = self.lock().remove(&session_id(headers)?)?;
+        Some(session.user)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, String>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Session>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+struct Session {
+    user: String,
+    ends: Instant,
 }
 
 fn session_id(headers: &HeaderMap) -> Option<Uuid> {
@@ -200,8 +215,9 @@ fn session_id(headers: &HeaderMap) -> Option<Uuid> {
 
 /// The cookie's name.
 const SESSION: &str = "session";
+const SESSION_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 const FORM_LIMIT: usize = 8 * 1024;
-const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
@@ -226,6 +242,34 @@ mod tests {
         assert_eq!(token(&app, &first).await, 401);
         // Beside cookies that are not ours.
         assert_eq!(token(&app, &format!("theme=dark; {second}; x")).await, 200);
+    }
+
+    #[tokio::test]
+    async fn the_cookie_of_before_is_worth_nothing_after_the_sign_out() {
+        let demo = Demo::start("tower-app", &Settings::default())
+            .await
+            .unwrap();
+        let app = app(demo);
+        let cookie = sign_in(&app, "").await;
+        assert_eq!(token(&app, &cookie).await, 200);
+        let request = Request::post("/logout").header(COOKIE, &cookie);
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 204);
+        assert_eq!(token(&app, &cookie).await, 401);
+    }
+
+    #[test]
+    fn a_session_ends_and_leaves_nothing_behind() {
+        let sessions = Sessions::default();
+        let id = sessions.begin("alice".to_owned());
+        let cookie = format!("{SESSION}={id}").parse().unwrap();
+        let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
+        assert_eq!(sessions.user(&headers).as_deref(), Some("alice"));
+        sessions.lock().get_mut(&id).unwrap().ends = Instant::now();
+        assert_eq!(sessions.user(&headers), None);
+        sessions.begin("bob".to_owned());
+        assert_eq!(sessions.lock().len(), 1);
     }
 
     #[tokio::test]
