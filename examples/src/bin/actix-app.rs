@@ -79,7 +79,16 @@ struct Login {
     user: String,
 }
 
-async fn login(session: Session, form: Option<web::Form<Login>>) -> Result<HttpResponse, Error> {
+async fn login(
+    request: HttpRequest,
+    session: Session,
+    form: Option<web::Form<Login>>,
+) -> Result<HttpResponse, Error> {
+    // Or another site could sign a visitor in as a user of its own.
+    let site = request.headers().get("Sec-Fetch-Site");
+    if site.is_some_and(|site| site == "cross-site") {
+        return Ok(HttpResponse::Forbidden().finish());
+    }
     // A demo: any name, no password.
     let user = form.map(|form| form.into_inner().user).unwrap_or_default();
     let user = user.trim();
@@ -190,6 +199,23 @@ mod tests {
             let response = call_service(&app, request.to_request()).await;
             assert_eq!(response.status(), status);
         }
+    }
+
+    #[actix_web::test]
+    async fn another_site_signs_nobody_in() {
+        let demo = Demo::start("actix-app", &Settings::default())
+            .await
+            .unwrap();
+        let courier = CourierAuth::new(demo.provider().clone(), signed_in_user);
+        let sessions = MemorySessions::default();
+        let app = init_service(app(courier, demo, sessions, Key::generate())).await;
+        let request = TestRequest::post()
+            .uri("/login")
+            .insert_header(("Sec-Fetch-Site", "cross-site"))
+            .set_form([("user", "mallory")]);
+        let response = call_service(&app, request.to_request()).await;
+        assert_eq!(response.status(), 403);
+        assert!(!response.headers().contains_key(SET_COOKIE));
     }
 
     #[actix_web::test]

@@ -8,7 +8,7 @@ use std::future::IntoFuture;
 use axum::{
     Form, Json, Router,
     extract::{Request, State, rejection::FormRejection},
-    http::{Response, StatusCode, header::CACHE_CONTROL},
+    http::{HeaderMap, Response, StatusCode, header::CACHE_CONTROL},
     response::IntoResponse,
     routing::{get, post},
 };
@@ -61,9 +61,15 @@ struct Login {
 }
 
 async fn login(
+    headers: HeaderMap,
     session: Session,
     form: Result<Form<Login>, FormRejection>,
 ) -> Result<StatusCode, StatusCode> {
+    // Or another site could sign a visitor in as a user of its own.
+    let site = headers.get("Sec-Fetch-Site");
+    if site.is_some_and(|site| site == "cross-site") {
+        return Err(StatusCode::FORBIDDEN);
+    }
     // A demo: any name, no password.
     let Form(Login { user }) = form.map_err(|_| StatusCode::BAD_REQUEST)?;
     let user = user.trim();
@@ -167,6 +173,18 @@ mod tests {
         let response = app.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 204);
         assert_eq!(token(&app, &cookie).await, 401);
+    }
+
+    #[tokio::test]
+    async fn another_site_signs_nobody_in() {
+        let demo = Demo::start("axum-app", &Settings::default()).await.unwrap();
+        let request = Request::post("/login")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("Sec-Fetch-Site", "cross-site")
+            .body(Body::from("user=mallory"));
+        let response = app(demo).oneshot(request.unwrap()).await.unwrap();
+        assert_eq!(response.status(), 403);
+        assert!(!response.headers().contains_key(SET_COOKIE));
     }
 
     async fn sign_in(app: &Router, user: &str, cookie: &str) -> String {

@@ -16,7 +16,7 @@ use courier_auth_tower::{CourierAuthLayer, CourierAuthService};
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{COOKIE, SET_COOKIE},
+    header::{ALLOW, COOKIE, SET_COOKIE},
 };
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
@@ -111,7 +111,7 @@ impl App {
         match (head.method.as_str(), head.uri.path()) {
             ("POST", "/login") => self.login(&head.headers, body).await,
             ("POST", "/logout") => self.logout(&head.headers),
-            (_, "/login" | "/logout") => empty(StatusCode::METHOD_NOT_ALLOWED),
+            (_, "/login" | "/logout") => post_only(),
             (method, path) => {
                 let user = self.sessions.user(&head.headers);
                 self.demo.answer(method, path, user.as_deref())
@@ -123,6 +123,11 @@ impl App {
     where
         B: Body<Error: Into<BoxError>>,
     {
+        // Or another site could sign a visitor in as a user of its own.
+        let site = headers.get("Sec-Fetch-Site");
+        if site.is_some_and(|site| site == "cross-site") {
+            return empty(StatusCode::FORBIDDEN);
+        }
         let Ok(form) = Limited::new(body, FORM_LIMIT).collect().await else {
             return empty(StatusCode::BAD_REQUEST);
         };
@@ -153,6 +158,13 @@ impl App {
 fn empty(status: StatusCode) -> Response<String> {
     let mut response = Response::default();
     *response.status_mut() = status;
+    response
+}
+
+fn post_only() -> Response<String> {
+    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+    let post = HeaderValue::from_static("POST");
+    response.headers_mut().insert(ALLOW, post);
     response
 }
 
@@ -270,6 +282,32 @@ mod tests {
         assert_eq!(sessions.user(&headers), None);
         sessions.begin("bob".to_owned());
         assert_eq!(sessions.lock().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn another_site_signs_nobody_in() {
+        let demo = Demo::start("tower-app", &Settings::default())
+            .await
+            .unwrap();
+        let request = Request::post("/login").header("Sec-Fetch-Site", "cross-site");
+        let request = request.body("user=mallory".to_owned()).unwrap();
+        let response = app(demo).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 403);
+        assert!(!response.headers().contains_key(SET_COOKIE));
+    }
+
+    #[tokio::test]
+    async fn signing_in_and_out_are_posts() {
+        let demo = Demo::start("tower-app", &Settings::default())
+            .await
+            .unwrap();
+        let app = app(demo);
+        for path in ["/login", "/logout"] {
+            let request = Request::get(path).body(Empty::<Bytes>::new()).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), 405, "{path}");
+            assert_eq!(response.headers()[ALLOW], "POST", "{path}");
+        }
     }
 
     #[tokio::test]
