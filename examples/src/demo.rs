@@ -149,7 +149,7 @@ impl Demo {
         let policy = format!(
             "default-src 'none'; script-src 'self' 'nonce-{nonce}'{}; style-src 'self' 'unsafe-inline'; \
              connect-src 'self'{}; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-            self.sdk.origin(),
+            self.sdk.sources(),
             self.inbox_origins,
         );
         let policy = HeaderValue::try_from(policy).expect("URLs and a UUID are ASCII");

@@ -44,12 +44,15 @@ impl Sdk {
         json!({ "imports": imports.collect::<BTreeMap<_, _>>() }).to_string()
     }
 
-    /// What a content security policy has to allow beside the app, with a space before it.
-    pub(crate) fn origin(&self) -> String {
-        match self.files.is_empty() {
-            true => format!(" {CDN}"),
-            false => String::new(),
+    /// What a content security policy has to allow beside the app, each with a space before it: of the
+    /// CDN, where anybody may publish, these packages alone.
+    pub(crate) fn sources(&self) -> String {
+        if !self.files.is_empty() {
+            return String::new();
         }
+        let packages = self.versions.iter();
+        let sources = packages.map(|(name, version)| format!(" {CDN}/npm/{name}@{version}/"));
+        sources.collect()
     }
 
     /// A file of `web/node_modules`, by the path it is served at.
@@ -86,7 +89,15 @@ mod tests {
         let url = map["imports"]["@trycourier/courier-js"].as_str().unwrap();
         assert!(url.starts_with("https://cdn.jsdelivr.net/npm/@trycourier/courier-js@"));
         assert!(url.ends_with("/dist/index.mjs"));
-        assert_eq!(sdk.origin(), " https://cdn.jsdelivr.net");
+        let sources = sdk.sources();
+        let sources: Vec<_> = sources.split(' ').skip(1).collect();
+        let urls = map["imports"].as_object().unwrap().values();
+        assert_eq!(sources.len(), urls.len());
+        for (url, source) in urls.zip(sources) {
+            let file = url.as_str().unwrap().strip_prefix(source);
+            assert_eq!(file, Some(MODULE));
+            assert!(source.ends_with('/'), "or it would be that file alone");
+        }
         assert_eq!(sdk.file("/sdk/@trycourier/courier-js.js"), None);
     }
 
@@ -105,7 +116,7 @@ mod tests {
         for (name, url) in map["imports"].as_object().unwrap() {
             assert_eq!(sdk.file(url.as_str().unwrap()), Some(name.as_str()));
         }
-        assert_eq!(sdk.origin(), "");
+        assert_eq!(sdk.sources(), "");
         for path in [
             "/sdk/",
             "/sdk/.js",
