@@ -54,30 +54,30 @@ impl Demo {
             }
         };
         let provider = settings.provider(builder)?;
-        let name = match &courier {
-            None => {
+        let url = provider.client().base_url().trim_end_matches('/');
+        // And where the page's inbox is; that of Courier itself by the region a token is for.
+        let (name, inbox) = match &courier {
+            None if COURIERS_OWN.contains(&url) => {
                 info!("using Courier, with the API key of COURIER_API_KEY");
-                "the real Courier"
+                ("the real Courier".to_owned(), "courier")
             }
-            Some(courier) => {
+            None => {
+                info!("using Courier at {url}, with the API key of COURIER_API_KEY");
+                (format!("Courier at {url}"), url)
+            }
+            Some(_) => {
                 info!(
                     "COURIER_API_KEY is not set: using an emulator of Courier in this process \
-                     ({}), no account and no network",
-                    courier.url()
+                     ({url}), no account and no network"
                 );
-                "emulated Courier"
+                let inbox = if cfg!(feature = "inbox") { url } else { "" };
+                ("emulated Courier".to_owned(), inbox)
             }
-        };
-        // Where the page's inbox is: the emulator's URL, or that of the region a token is for.
-        let inbox = match &courier {
-            None => "courier",
-            Some(courier) if cfg!(feature = "inbox") => courier.url(),
-            Some(_) => "",
         };
         let sdk = Sdk::find();
         let page = PAGE
             .replace("{{example}}", example)
-            .replace("{{courier}}", name)
+            .replace("{{courier}}", &name)
             .replace("{{inbox}}", inbox)
             .replace("{{import_map}}", &sdk.import_map());
         Ok(Self {
@@ -239,8 +239,17 @@ fn inbox_origins(inbox: &str) -> String {
             " https://api.eu.courier.com https://inbox.eu.courier.io wss://realtime.eu.courier.io",
         ]
         .concat(),
-        url => format!(" {url} {}", url.replacen("http", "ws", 1)),
+        url => {
+            let origin = origin(url);
+            format!(" {origin} {}", origin.replacen("http", "ws", 1))
+        }
     }
+}
+
+/// A policy that named a path too, a gateway's, would mean that path and nothing below it.
+fn origin(url: &str) -> &str {
+    let path = url.match_indices('/').nth(2);
+    path.map_or(url, |(start, _)| &url[..start])
 }
 
 fn nothing(status: StatusCode) -> Response<String> {
@@ -263,6 +272,9 @@ fn answer(content_type: &'static str, body: impl Into<String>) -> Response<Strin
     }
     response
 }
+
+/// Where Courier is if nothing else is said, and in the EU.
+const COURIERS_OWN: [&str; 2] = ["https://api.courier.com", "https://api.eu.courier.com"];
 
 /// What *Send me one* sends, one after the other.
 #[cfg(feature = "inbox")]

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::{
-    browser::Browser,
+    browser::{Browser, header},
     for_each_example,
     process::{Example, LIMIT},
 };
@@ -44,6 +44,52 @@ async fn talks_to_courier(binary: &str) {
         log.contains("using Courier") && !log.contains("canary"),
         "{log}"
     );
+}
+
+/// The tokens of another Courier are of no use to the inbox of the real one, and none of its business.
+#[tokio::test]
+async fn the_page_says_which_courier_it_is_and_goes_to_no_other() {
+    let courier = Emulator::with_api_key("pk_test").serve(0).await.unwrap();
+    let url = courier.url();
+    let sockets = url.replacen("http", "ws", 1);
+    let gateway = format!("{url}/gateway");
+    for (base_url, inbox, name, allowed) in [
+        (
+            url,
+            url,
+            format!("Courier at {url}"),
+            format!("connect-src 'self' {url} {sockets};"),
+        ),
+        (
+            &gateway,
+            &gateway,
+            format!("Courier at {gateway}"),
+            format!("connect-src 'self' {url} {sockets};"),
+        ),
+        (
+            "https://api.eu.courier.com/",
+            "courier",
+            "the real Courier".to_owned(),
+            "wss://realtime.eu.courier.io;".to_owned(),
+        ),
+    ] {
+        let environment = [
+            ("COURIER_API_KEY", courier.api_key()),
+            ("COURIER_BASE_URL", base_url),
+        ];
+        let example = Example::start(env!("CARGO_BIN_EXE_axum-app"), &environment).await;
+        let page = Browser::new(&example.url).get("/").await;
+        let policy = header(&page, "content-security-policy");
+        assert!(policy.contains(&allowed), "{policy}");
+        assert_eq!(policy.contains("courier.com"), inbox == "courier");
+        let html = page.text().await.unwrap();
+        assert!(html.contains(&format!(r#"data-inbox="{inbox}""#)), "{html}");
+        let pill = format!(r#"<li class="pill">{name}</li>"#);
+        assert!(html.contains(&pill), "{html}");
+        let (_, log) = example.terminate().await;
+        let said = log.iter().find(|line| line.contains("using Courier"));
+        assert_eq!(said.unwrap().contains(url), inbox != "courier", "{log:?}");
+    }
 }
 
 /// The system's proxy is asked for Courier, and is shown no key.
