@@ -33,6 +33,23 @@ async fn an_app_gets_its_tokens_from_it() {
     assert!(!log.concat().contains("canary"), "{log:?}");
 }
 
+/// A device's push token is in the path.
+#[tokio::test]
+async fn a_path_is_not_logged() {
+    let environment = [("COURIER_API_KEY", "pk_test"), ("RUST_LOG", "debug")];
+    let emulator = Example::start(env!("CARGO_BIN_EXE_courier-emulator"), &environment).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let device = client.put(format!("{}/users/alice/tokens/canary", emulator.url));
+    let device = device.bearer_auth("pk_test").json(&serde_json::json!({
+        "provider_key": "apn",
+    }));
+    assert_eq!(device.send().await.unwrap().status(), 204);
+    let (_, log) = emulator.terminate().await;
+    let log = log.concat();
+    assert!(log.contains("the Courier emulator was called"), "{log}");
+    assert!(!log.contains("canary"), "{log}");
+}
+
 #[tokio::test]
 async fn what_is_wrong_is_one_line() {
     let other_program = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
