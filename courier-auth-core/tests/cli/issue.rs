@@ -113,6 +113,22 @@ async fn the_key_comes_from_a_file_or_from_stdin_too() {
     assert!(run.err.contains("--api-key-file"), "{}", run.err);
 }
 
+/// The name that cannot be opened would otherwise show the key, in a log of CI for example.
+#[tokio::test]
+async fn a_key_in_the_place_of_its_file_is_told_of_and_not_repeated() {
+    let issue = ["issue", "--user", "u", "--api-key-file", KEY];
+    let doctor = ["doctor", "--api-key-file", KEY];
+    let json = ["doctor", "--json", "--api-key-file", KEY];
+    for arguments in [&issue[..], &doctor, &json] {
+        let run = run(arguments, "").await;
+        assert_eq!(run.code, 2, "{}", run.err);
+        let said = run.out + &run.err;
+        for part in ["is an API key and no file", "COURIER_API_KEY", "FILE"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}
+
 /// An address that is no text would otherwise have the key sent to Courier itself.
 #[cfg(unix)]
 #[tokio::test]

@@ -60,16 +60,14 @@ impl Connection {
                 (text, "stdin".to_owned())
             }
             Some(path) => {
-                let text = fs::read_to_string(path).map_err(|error| {
-                    Failure::usage(format!("cannot read {}: {error}", path.display()))
-                })?;
+                let text = fs::read_to_string(path).map_err(|error| unread(path, &error))?;
                 (text, path.display().to_string())
             }
             None => {
                 let text = variable(API_KEY)?.ok_or_else(|| {
                     Failure::usage(format!("{API_KEY} is not set"))
                         .with_help("give it an API key of your workspace (in Courier: Settings, API Keys),")
-                        .with_help("or name a file that holds one: --api-key-file FILE, or - for stdin")
+                        .with_help(FILE)
                 })?;
                 return Ok(Key {
                     secret: text.into(),
@@ -114,6 +112,16 @@ impl Connection {
     }
 }
 
+/// Why there is no key in this file, whose name is not repeated if it is the key itself.
+fn unread(path: &Path, error: &io::Error) -> Failure {
+    if path.as_os_str().as_encoded_bytes().starts_with(b"pk_") {
+        return Failure::usage("what --api-key-file names is an API key and no file")
+            .with_help(format!("put the key into {API_KEY},"))
+            .with_help(FILE);
+    }
+    Failure::usage(format!("cannot read {}: {error}", path.display()))
+}
+
 /// One that is no text is not as good as none: the key would go to Courier and not where it should.
 fn variable(name: &str) -> Result<Option<String>, Failure> {
     let text = env::var_os(name).map(OsString::into_string).transpose();
@@ -122,4 +130,5 @@ fn variable(name: &str) -> Result<Option<String>, Failure> {
 
 const API_KEY: &str = "COURIER_API_KEY";
 const BASE_URL: &str = "COURIER_BASE_URL";
+const FILE: &str = "or name a file that holds one: --api-key-file FILE, or - for stdin";
 const MAX_KEY_BYTES: u64 = 64 * 1024;
