@@ -1,8 +1,6 @@
 //! `courier-token inspect`.
 
-use std::process::Command;
-
-use crate::{KEY, emulator, output, program, run, with_courier};
+use crate::{KEY, emulator, run, with_courier};
 
 #[tokio::test]
 async fn inspect_tells_good_from_bad() {
@@ -54,28 +52,6 @@ async fn inspect_tells_good_from_bad() {
         let json = run.json();
         assert_eq!((run.code, &json["ok"]), (1, &false.into()));
         assert_eq!(json["findings"][0]["code"], code);
-    }
-}
-
-/// As `head` does when it has its lines.
-#[tokio::test]
-async fn a_reader_who_has_seen_enough_is_no_error() {
-    let unread = async |command: Command, input: &str| {
-        let output = output(command, input, |child| drop(child.stdout.take())).await;
-        let err = String::from_utf8(output.stderr).unwrap();
-        (output.status.code().unwrap(), err)
-    };
-    let courier = emulator().await;
-    for arguments in [&["issue", "--user", "user-1"][..], &["doctor"]] {
-        let mut command = program(arguments);
-        command.env("COURIER_API_KEY", KEY);
-        command.env("COURIER_BASE_URL", courier.url());
-        assert_eq!(unread(command, "").await, (0, String::new()));
-    }
-    // Which was known before a word was written.
-    for arguments in [&["inspect"][..], &["inspect", "--json"]] {
-        let status = unread(program(arguments), "undefined").await;
-        assert_eq!(status, (1, String::new()), "{arguments:?}");
     }
 }
 

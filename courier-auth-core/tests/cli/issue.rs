@@ -66,6 +66,8 @@ async fn issue_sends_nothing_that_smuggles() {
         ],
         &["--user", "bob", "--expires-in", "1 month"],
         &["--user", "bob", "--expires-in", "-1h"],
+        // Milliseconds for Courier.
+        &["--user", "bob", "--expires-in", "36000.5"],
         &["--user", "bob", "--expires-in", "9"],
         &["--user", "bob", "--expires-in", "20 years"],
         &["--user", "bob", "--api-key", KEY],
@@ -146,6 +148,23 @@ async fn a_setting_that_is_no_text_is_told_of_and_not_left_out() {
         assert_eq!(run.code, 2, "{}", run.err);
         assert_eq!(run.err, format!("error: {variable} is no text\n"));
     }
+}
+
+/// It is printed all the same: somebody may want to see what it is.
+#[tokio::test]
+async fn issue_fails_if_the_token_is_of_no_use() {
+    let courier = emulator().await;
+    courier.fail(Fault::Opaque);
+    let run = with_courier(&courier, &["issue", "--user", "user-1"]).await;
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert_eq!(run.out.lines().count(), 1);
+    assert!(run.err.contains("✗ not-a-jwt"), "{}", run.err);
+
+    // By this machine's clock it has ended, by Courier's it has not.
+    courier.fail(Fault::ClockBehind(Duration::from_secs(7200)));
+    let run = with_courier(&courier, &["issue", "--user", "user-1"]).await;
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.err.contains("✗ expired"), "{}", run.err);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod server;
 mod doctor;
 mod inspect;
 mod issue;
+mod unread;
 
 use std::{
     io::Write,

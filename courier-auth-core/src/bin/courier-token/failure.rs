@@ -29,6 +29,15 @@ impl Failure {
         }
     }
 
+    /// Anything else.
+    pub(crate) fn wrong(message: impl Into<String>) -> Self {
+        Self {
+            code: WRONG,
+            message: message.into(),
+            help: Vec::new(),
+        }
+    }
+
     pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
         self
@@ -38,13 +47,10 @@ impl Failure {
         (self.code, self.message, self.help)
     }
 
-    /// Prints it to stderr, if it is one.
+    /// Prints it to stderr.
     pub(crate) fn tell(&self) -> ExitCode {
-        if self.code != 0 {
-            let mut err = anstream::stderr();
-            // If stderr is gone, there is nobody to tell.
-            let _told = self.write(&mut err);
-        }
+        // If stderr is gone, there is nobody to tell.
+        let _told = self.write(&mut anstream::stderr());
         self.code.into()
     }
 
@@ -69,16 +75,7 @@ impl From<Error> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        // Whoever reads has seen enough, `head` for example.
-        let code = match error.kind() {
-            io::ErrorKind::BrokenPipe => 0,
-            _ => WRONG,
-        };
-        Self {
-            code,
-            message: error.to_string(),
-            help: Vec::new(),
-        }
+        Self::wrong(error.to_string())
     }
 }
 

@@ -90,14 +90,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
         }
         false => print(&mut out, &report),
     };
-    match printed {
-        // Whoever read has seen enough, and the verdict stands.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(match report.is_good() {
-            true => ExitCode::SUCCESS,
-            false => WRONG.into(),
-        }),
-    }
+    screen::seen(printed)?;
+    Ok(match report.is_good() {
+        true => ExitCode::SUCCESS,
+        false => WRONG.into(),
+    })
 }
 
 fn from_stdin() -> io::Result<String> {

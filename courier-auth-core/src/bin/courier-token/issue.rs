@@ -1,7 +1,7 @@
 //! What the curl of Courier's documentation does.
 
 use std::{
-    io::{IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
     time::Duration,
 };
@@ -9,14 +9,14 @@ use std::{
 use clap::Args;
 use courier_auth_core::{
     Scope, Token, TokenRequest,
-    inspect::{Code, Inspection, Severity},
+    inspect::{Code, Finding, Inspection, Report, Severity},
 };
 use serde_json::json;
 
 use crate::{
     connection::Connection,
     duration::{expiry, parse_ms},
-    failure::{Failure, Outcome},
+    failure::{Failure, Outcome, WRONG},
     screen::{self, BOLD},
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
 
-    /// How long it lives: `2 days`, `1h`, `90 secs`, or a number of seconds
+    /// How long it lives: `2 days`, `1h`, `90 secs`, or a whole number of seconds
     #[arg(long, value_name = "TIME", default_value = "1 hour", value_parser = lifetime)]
     expires_in: Duration,
 
@@ -65,15 +65,22 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
             false => failure,
         }
     })?;
-    let mut out = anstream::stdout();
-    if arguments.json {
-        let described = describe(&token, client.region().as_str());
-        writeln!(out, "{}", screen::json(&described))?;
-    } else {
-        writeln!(out, "{}", token.as_str())?;
-    }
-    comment(&token)?;
-    Ok(ExitCode::SUCCESS)
+    let text = match arguments.json {
+        true => screen::json(&describe(&token, client.region().as_str())),
+        false => token.as_str().to_owned(),
+    };
+    writeln!(anstream::stdout(), "{text}")
+        .map_err(|error| Failure::wrong(format!("cannot print the token: {error}")))?;
+    let report = Inspection::new()
+        .user(token.user_id())
+        .purposes([])
+        .of(token.as_str());
+    // If stderr is gone, there is nobody to tell.
+    let _told = comment(&token, &report);
+    Ok(match report.findings.iter().any(is_of_no_use) {
+        true => WRONG.into(),
+        false => ExitCode::SUCCESS,
+    })
 }
 
 fn scopes(words: &[String]) -> Result<Vec<Scope>, Failure> {
@@ -105,13 +112,9 @@ fn describe(token: &Token, region: &str) -> serde_json::Value {
 }
 
 /// Says on a terminal what was issued, and anywhere if there is something odd about it.
-fn comment(token: &Token) -> Result<(), Failure> {
+fn comment(token: &Token, report: &Report) -> io::Result<()> {
     let mut err = anstream::stderr();
-    let report = Inspection::new()
-        .user(token.user_id())
-        .purposes([])
-        .of(token.as_str());
-    if std::io::stderr().is_terminal() {
+    if io::stderr().is_terminal() {
         let user = screen::plain(token.user_id());
         let ends = httpdate::fmt_http_date(token.expires_at());
         writeln!(err, "for {BOLD}{user}{BOLD:#}, until {ends}")?;
@@ -125,16 +128,22 @@ fn comment(token: &Token) -> Result<(), Failure> {
     Ok(())
 }
 
+/// When it begins and ends is left to the client, which has seen to that on Courier's clock: this
+/// machine's may be wrong.
+fn is_of_no_use(finding: &Finding) -> bool {
+    finding.severity == Severity::Error
+        && !matches!(finding.code, Code::Expired | Code::NotYetValid)
+}
+
 /// Courier's grammar, but for a number alone, which Courier reads as milliseconds and nobody means.
 fn lifetime(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    let seconds = match text.parse() {
-        Ok(seconds) => Some(seconds),
-        Err(_) => parse_ms(text).map(|ms| expiry(0, ms / 1000.0)),
+    let seconds = match text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        true => parse_ms(text).and_then(|ms| u64::try_from(expiry(0, ms / 1000.0)).ok()),
+        false => text.parse().ok(),
     };
-    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
     seconds.map(Duration::from_secs).ok_or_else(|| {
-        "write a number and a unit, such as `2 days`, `1h` or `90 secs`, or a number of seconds"
+        "write a number and a unit, such as `2 days`, `1h` or `90 secs`, or a whole number of seconds"
             .to_owned()
     })
 }
@@ -157,7 +166,11 @@ mod tests {
         ] {
             assert_eq!(lifetime(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
-        for text in ["", "-1h", "-5", "1 month", "$YOUR_NUMBER days", "soon"] {
+        // Of the numbers alone, those that are not whole would be milliseconds.
+        for text in ["36000.5", "3600.0", ".5", "99999999999999999999", "-5"] {
+            assert!(lifetime(text).is_err(), "{text}");
+        }
+        for text in ["", "-1h", "1 month", "$YOUR_NUMBER days", "soon"] {
             assert!(lifetime(text).is_err(), "{text}");
         }
     }

@@ -42,6 +42,14 @@ pub(crate) fn paragraph(out: &mut impl Write, indent: &str, text: &str) -> io::R
     writeln!(out, "{indent}{line}")
 }
 
+/// Whoever reads may have seen enough, as `head` has: what was found stands.
+pub(crate) fn seen(printed: io::Result<()>) -> io::Result<()> {
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
+}
+
 /// A text from outside without what a terminal would obey.
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());

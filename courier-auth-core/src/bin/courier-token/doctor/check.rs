@@ -139,8 +139,7 @@ impl Checks {
     pub(crate) fn add(&mut self, check: Check) -> io::Result<()> {
         if self.print {
             let mut out = anstream::stdout();
-            check.print(&mut out)?;
-            out.flush()?;
+            screen::seen(check.print(&mut out).and_then(|()| out.flush()))?;
         }
         self.checks.push(check);
         Ok(())

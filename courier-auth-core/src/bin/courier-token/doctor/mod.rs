@@ -43,12 +43,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     let report = examine(arguments, &mut checks).await?;
     checks.skip_the_rest()?;
     let mut out = anstream::stdout();
-    if arguments.json {
+    let printed = if arguments.json {
         let json = json!({ "ok": checks.code() == 0, "checks": checks.all(), "token": report });
-        writeln!(out, "{}", screen::json(&json))?;
+        writeln!(out, "{}", screen::json(&json))
     } else {
-        verdict(&mut out, &checks)?;
-    }
+        verdict(&mut out, &checks)
+    };
+    screen::seen(printed)?;
     Ok(ExitCode::from(checks.code()))
 }
 
