@@ -36,6 +36,9 @@ fn base_urls() {
     }
     let error = build("api.eu.courier.com").unwrap_err();
     assert!(error.to_string().contains("https://"), "{error}");
+    let inbox = CourierClient::builder("pk_test").inbox_url("inbox.courier.com/q");
+    let error = inbox.build().unwrap_err().to_string();
+    assert!(error.ends_with("https://inbox.courier.com/q"), "{error}");
     let dangerous = CourierClient::builder("pk_test")
         .base_url("http://courier.internal")
         .danger_allow_http(true);

@@ -126,7 +126,8 @@ impl CourierClientBuilder {
             Some(url) => url,
             None => self.region.unwrap_or_default().base_url(),
         };
-        let base_url = check_base_url(url, self.base_url_name, self.allow_http)?;
+        let example = Region::Us.base_url();
+        let base_url = check_url(url, self.base_url_name, example, self.allow_http)?;
         let couriers = Region::of(&base_url);
         let region = match (self.region, couriers) {
             (Some(region), Some(other)) if region != other => {
@@ -141,7 +142,10 @@ impl CourierClientBuilder {
             .inbox_url
             .as_deref()
             .or(couriers.map(|_| region.inbox_url()))
-            .map(|url| check_base_url(url, INBOX_URL_NAME, self.allow_http))
+            .map(|url| {
+                let example = Region::Us.inbox_url();
+                check_url(url, INBOX_URL_NAME, example, self.allow_http)
+            })
             .transpose()?;
         let settings = Settings {
             token_url: address(&base_url, &["auth", "issue-token"]),
@@ -237,10 +241,10 @@ pub(super) fn address(base_url: &Url, segments: &[&str]) -> Url {
     url
 }
 
-fn check_base_url(url: &str, name: &str, allow_http: bool) -> Result<Url, Error> {
+fn check_url(url: &str, name: &str, example: &str, allow_http: bool) -> Result<Url, Error> {
     // The text itself is left out of the messages: it may hold credentials.
     let parsed = Url::parse(url).map_err(|error| {
-        let message = format!("{name} is malformed: it must look like https://api.courier.com");
+        let message = format!("{name} is malformed: it must look like {example}");
         configuration(message).with_source(error)
     })?;
     let problem = if !matches!(parsed.scheme(), "https" | "http") || !parsed.has_host() {

@@ -16,7 +16,8 @@ use courier_auth_examples::StartError;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), StartError> {
     let mut builder = TokenProviderBuilder::from_env()?;
-    if let Ok(url) = env::var("COURIER_INBOX_URL") {
+    let inbox_url = env::var("COURIER_INBOX_URL");
+    if let Some(url) = inbox_url.ok().filter(|url| !url.is_empty()) {
         builder = builder.inbox_url(url);
     }
     let provider = builder.build()?;

@@ -6,6 +6,23 @@ use crate::{for_each_example, process::run};
 
 for_each_example!(one_clear_line);
 
+/// As with `COURIER_BASE_URL`, an empty setting is none.
+#[tokio::test]
+async fn read_sync_does_without_the_address_of_the_inbox() {
+    let read_sync = env!("CARGO_BIN_EXE_read-sync");
+    for (inbox_url, expected) in [("", "usage: read-sync"), ("inbox", "https://inbox.")] {
+        let environment = [
+            ("COURIER_API_KEY", "pk_test"),
+            ("COURIER_BASE_URL", ""),
+            ("COURIER_INBOX_URL", inbox_url),
+        ];
+        let output = run(read_sync, &environment).await;
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+}
+
 async fn one_clear_line(binary: &str) {
     let other_program = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let taken = other_program.local_addr().unwrap().port().to_string();
