@@ -155,9 +155,9 @@ impl TokenCache {
                 Waited::Landed(Landing::Token(token)) => return Ok(token),
                 Waited::Landed(Landing::Failed(error)) => error,
                 Waited::Landed(Landing::Yielded) => match self.usable(grant) {
-                    // It is gone meanwhile: another replica's token is not waited for, then.
-                    None => continue,
-                    Some(held) => return Ok(held),
+                    Some(held) if !wish.refuses(&held) => return Ok(held),
+                    // There is nothing to serve while another replica asks.
+                    _ => continue,
                 },
                 Waited::OutOfPatience => match self.usable(grant) {
                     // The token in hand ran out meanwhile: the machine slept. Wait on.

@@ -40,6 +40,25 @@ async fn who_joins_a_look_does_not_get_what_it_refused() {
     assert_ne!(other.unwrap().id(), old.id());
 }
 
+/// A refresh that left it to another replica was joined, and the refused token handed back.
+#[tokio::test(start_paused = true)]
+async fn who_joins_a_refresh_that_yields_gets_another_one() {
+    let (world, store) = World::with_store(HOUR);
+    let old = world.get("alice").await.unwrap();
+    settle().await;
+    sleep(Duration::from_secs(50 * 60)).await;
+    let lock = store.names(":t")[0].replace(":t", ":l");
+    let long = Duration::from_secs(12);
+    assert!(store.try_lock(&lock, "other", long).await.unwrap());
+    store.set_mood(StoreMood::SlowLocks(Duration::from_millis(30)));
+    assert_eq!(world.get("alice").await.unwrap().id(), old.id());
+    settle().await;
+    let (grant, wish) = (world.grant("alice"), Wish::Other(old.id()));
+    let other = world.cache.get(&grant, wish).await.unwrap();
+    assert_eq!(world.store_status().yielded, 1);
+    assert_ne!(other.id(), old.id());
+}
+
 /// It was answered with the refused token, because another replica was asking for the next one.
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_that_ages_is_replaced_at_once() {
