@@ -25,6 +25,7 @@ HOT = [
     ("axum", "moka", "by hand: tokens in moka"),
     ("axum", "bodies", "by hand: finished bodies in quick_cache"),
     ("axum", "ours", "**`.layer(courier)`**"),
+    ("axum", "around", "**`courier.layer(app)`**, around the router"),
     ("axum", "nest", "**`.nest(\"/courier\", courier.routes())`**"),
     ("axum", "route", "**`.route(\"/courier/token\", courier.route())`**"),
     ("actix", "bare", "bare handler, a constant"),

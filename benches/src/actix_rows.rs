@@ -60,7 +60,9 @@ pub async fn serve(row: Row, listener: TcpListener) -> io::Result<()> {
             let courier = CourierAuth::new(provider, async |user: User| user.0);
             run(listener, move |config| courier.routes()(config)).await
         }
-        Row::BareNested(_) | Row::Nest(_) | Row::Route(_) => Err(io::Error::other("axum has it")),
+        Row::BareNested(_) | Row::Around(_) | Row::Nest(_) | Row::Route(_) => {
+            Err(io::Error::other("axum has it"))
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Router, ServiceExt,
     body::Body,
-    extract::{FromRequestParts, State},
+    extract::{FromRequestParts, Request, State},
     http::{
         HeaderName, HeaderValue, StatusCode,
         header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY, X_CONTENT_TYPE_OPTIONS},
@@ -15,6 +15,7 @@ use axum::{
     routing::get,
 };
 use courier_auth_tower::{CourierAuthLayer, TokenProvider};
+use tower_layer::Layer;
 
 use crate::{
     Result,
@@ -35,15 +36,23 @@ pub async fn serve(row: Row, listener: std::net::TcpListener) -> Result<()> {
         Row::ByHand(cache) => Router::new()
             .route(PATH, get(by_hand))
             .with_state(Arc::new(cache)),
-        Row::Ours(provider) => Router::new()
-            .route("/", get(async || "home"))
-            .fallback(async || StatusCode::NOT_FOUND)
-            .layer(courier(provider)),
+        Row::Ours(provider) => pages().layer(courier(provider)),
+        Row::Around(provider) => {
+            let app = courier(provider).layer(pages());
+            let app = ServiceExt::<Request>::into_make_service(app);
+            return Ok(axum::serve(tokio::net::TcpListener::from_std(listener)?, app).await?);
+        }
         Row::Nest(provider) => Router::new().nest("/courier", courier(provider).routes()),
         Row::Route(provider) => Router::new().route(PATH, courier(provider).route()),
     };
     let listener = tokio::net::TcpListener::from_std(listener)?;
     Ok(axum::serve(listener, app).await?)
+}
+
+fn pages() -> Router {
+    Router::new()
+        .route("/", get(async || "home"))
+        .fallback(async || StatusCode::NOT_FOUND)
 }
 
 fn courier(provider: TokenProvider) -> CourierAuthLayer {

@@ -27,6 +27,8 @@ pub enum Row {
     ByHand(ByHand),
     /// The layer around an axum app, the one line in an actix app.
     Ours(TokenProvider),
+    /// The layer around an axum app as a whole, before anything is routed.
+    Around(TokenProvider),
     Nest(TokenProvider),
     Route(TokenProvider),
 }
@@ -64,6 +66,7 @@ impl Row {
             "ours" | "ours-uuid" => Ok(Self::Ours(provider(upstream, room)?)),
             // With the room that there is unless an app says otherwise.
             "full" => Ok(Self::Ours(builder(upstream).build()?)),
+            "around" => Ok(Self::Around(provider(upstream, room)?)),
             "nest" => Ok(Self::Nest(provider(upstream, room)?)),
             "route" => Ok(Self::Route(provider(upstream, room)?)),
             other => Err(format!("no row is called {other:?}").into()),
@@ -79,9 +82,10 @@ impl Row {
                 }
                 Self::ByHand(ByHand::Uncached(_)) => Ok(()),
                 Self::ByHand(by_hand) => by_hand.answer(&user).await.map(drop),
-                Self::Ours(provider) | Self::Nest(provider) | Self::Route(provider) => {
-                    fill_one(provider, &TokenRequest::for_user(user)).await
-                }
+                Self::Ours(provider)
+                | Self::Around(provider)
+                | Self::Nest(provider)
+                | Self::Route(provider) => fill_one(provider, &TokenRequest::for_user(user)).await,
             })
             .await
     }
@@ -91,9 +95,10 @@ impl Row {
         match self {
             Self::Bare(_) | Self::BareUser(_) | Self::BareNested(_) | Self::Waiting(_) => 0,
             Self::ByHand(by_hand) => by_hand.held(),
-            Self::Ours(provider) | Self::Nest(provider) | Self::Route(provider) => {
-                provider.status().users
-            }
+            Self::Ours(provider)
+            | Self::Around(provider)
+            | Self::Nest(provider)
+            | Self::Route(provider) => provider.status().users,
         }
     }
 }
