@@ -192,9 +192,9 @@ load generator too, which has one core itself.
 COLD = "Token issued by Courier", """Each request is one call to an emulator of Courier on the other core, for a user who has no token. In a *full* cache,
 with the default room for 10,000 users, each takes the place of another; a *growing* one has room for all of them.
 
-Most of what a growing cache costs is glibc's allocator: of a size it keeps seven freed chunks at hand, and what stays in
-a cache keeps it from joining the others again. *More at hand* is the same servers with
-`GLIBC_TUNABLES=%s`, beside the hand-written route with that.
+A part of what the cache costs is glibc's allocator: of a size it keeps seven freed chunks at hand, fewer than there are
+requests under way. *More at hand* is the same servers with `GLIBC_TUNABLES=%s`, beside
+the hand-written route with that.
 """ % measure.MORE_AT_HAND
 
 HERD = "Many at once", f"""Connections that are open already send their first request at one moment; nothing is cached, and
