@@ -363,3 +363,22 @@ const COURIER_UNAVAILABLE: Problem = Problem {
 /// The time between two replacements of a refused token.
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 const MAX_SPREAD: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    /// Rounded down, it sent browsers back a moment before the token could be asked for.
+    #[test]
+    fn who_failed_is_not_told_to_come_back_too_early() {
+        let after = Duration::from_millis(4900);
+        let error = Error::new(ErrorKind::CircuitOpen, "down").with_retry_after(after);
+        for _ in 0..1000 {
+            let reply = Reply::failed(&error);
+            let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+            assert!(seconds >= 5, "{seconds}");
+        }
+    }
+}
