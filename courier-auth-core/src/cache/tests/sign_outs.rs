@@ -20,7 +20,7 @@ use crate::{
         peers::{Found, Held, Lock, Peers},
     },
     request::Grant,
-    shared::{SharedCache, SharedCacheStatus, SharedTokens},
+    shared::{SharedCacheStatus, SharedTokens},
     token::{Token, TokenId},
 };
 
@@ -245,17 +245,7 @@ async fn a_flight_of_before_does_not_replace_what_came_after() {
 /// A page that waited for the next token got the other replica's "I am asking" as an error.
 #[tokio::test(start_paused = true)]
 async fn who_is_forgotten_while_another_replica_asks_gets_a_token() {
-    let (world, store) = World::with_store(HOUR);
-    let old = world.get("alice").await.unwrap();
-    settle().await;
-    sleep(Duration::from_secs(50 * 60)).await;
-    let lock = store.names(":t")[0].replace(":t", ":l");
-    assert!(
-        store
-            .try_lock(&lock, "other", Duration::from_secs(12))
-            .await
-            .unwrap()
-    );
+    let (world, store, old) = World::refreshed_elsewhere("alice").await;
     store.set_mood(StoreMood::SlowLocks(Duration::from_millis(30)));
     let (cache, grant) = (world.cache.clone(), world.grant("alice"));
     let waiting = tokio::spawn(async move { cache.get(&grant, Wish::Newer(old.id())).await });

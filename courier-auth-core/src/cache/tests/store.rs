@@ -7,15 +7,19 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 
-use super::{Courier, World};
+use super::{Courier, World, settle};
 use crate::{
     cache::{
         TokenCache,
         clock::{Clock, ManualClock},
     },
     shared::{Rings, SharedCache, SharedCacheError, SharedCacheStatus, SharedTokens},
+    token::Token,
 };
 
 /// What the store does with a command.
@@ -258,6 +262,18 @@ impl World {
         let store = Store::new();
         let world = Self::sharing(clock, courier, &store, rings(KEY), lifetime);
         (world, store)
+    }
+
+    /// One whose token of an hour ages, and is asked for by another replica, which has the lock.
+    pub(super) async fn refreshed_elsewhere(user: &str) -> (Self, Store, Token) {
+        let (world, store) = Self::with_store(Duration::from_secs(3600));
+        let token = world.get(user).await.unwrap();
+        settle().await;
+        sleep(Duration::from_secs(50 * 60)).await;
+        let lock = store.names(":t")[0].replace(":t", ":l");
+        let long = Duration::from_secs(12);
+        assert!(store.try_lock(&lock, "other", long).await.unwrap());
+        (world, store, token)
     }
 
     /// Another replica, as it starts: with nothing in its cache.

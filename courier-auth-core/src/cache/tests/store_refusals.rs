@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{World, settle, store::StoreMood};
-use crate::{cache::Wish, shared::SharedCache};
+use crate::cache::Wish;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -43,13 +43,7 @@ async fn who_joins_a_look_does_not_get_what_it_refused() {
 /// A refresh that left it to another replica was joined, and the refused token handed back.
 #[tokio::test(start_paused = true)]
 async fn who_joins_a_refresh_that_yields_gets_another_one() {
-    let (world, store) = World::with_store(HOUR);
-    let old = world.get("alice").await.unwrap();
-    settle().await;
-    sleep(Duration::from_secs(50 * 60)).await;
-    let lock = store.names(":t")[0].replace(":t", ":l");
-    let long = Duration::from_secs(12);
-    assert!(store.try_lock(&lock, "other", long).await.unwrap());
+    let (world, store, old) = World::refreshed_elsewhere("alice").await;
     store.set_mood(StoreMood::SlowLocks(Duration::from_millis(30)));
     assert_eq!(world.get("alice").await.unwrap().id(), old.id());
     settle().await;
@@ -62,13 +56,7 @@ async fn who_joins_a_refresh_that_yields_gets_another_one() {
 /// It was answered with the refused token, because another replica was asking for the next one.
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_that_ages_is_replaced_at_once() {
-    let (world, store) = World::with_store(HOUR);
-    let old = world.get("alice").await.unwrap();
-    settle().await;
-    sleep(Duration::from_secs(50 * 60)).await;
-    let lock = store.names(":t")[0].replace(":t", ":l");
-    let long = Duration::from_secs(12);
-    assert!(store.try_lock(&lock, "other", long).await.unwrap());
+    let (world, _store, old) = World::refreshed_elsewhere("alice").await;
     // Yields to the other replica.
     world.get("alice").await.unwrap();
     settle().await;
