@@ -173,13 +173,15 @@ impl CourierAuth {
         self.endpoint.provider()
     }
 
-    /// Adds the token's route and that of `session.js`, the browser helper, for [`App::configure`](actix_web::App::configure) or
+    /// Adds the token's route and that of `session.js`, the browser helper, for
+    /// [`App::configure`](actix_web::App::configure) or
     /// [`Scope::configure`](actix_web::Scope::configure), and sets up
     /// [`CourierToken`](crate::CourierToken) for all handlers of that app or scope.
     ///
-    /// Configure it before any `scope("")` or `scope("/courier")` of the app's own: actix-web
-    /// never comes back from a scope whose path matches. Middleware of the app (sessions, CORS)
-    /// is around the route in whatever order they are added.
+    /// Call this before adding any `scope("")` or `scope("/courier")` of your own: once a scope
+    /// matches, actix-web does not try later services. Middleware of the app (sessions, CORS) wraps
+    /// the routes in whatever order they are added; one that appends slashes to paths
+    /// (`NormalizePath` with `TrailingSlash::Always`) hides them: use `TrailingSlash::Trim`.
     pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let courier = self.clone();
         move |config| {

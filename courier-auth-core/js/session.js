@@ -55,6 +55,8 @@ class Session {
     /** How often in a row a token was refused and how often asking failed. */
     this.refusals = this.failures = 0;
     this.unreachable = this.stopped = false;
+    /** Whether a sign-in ended half way, so that nobody is signed in, by no wish of the app's. */
+    this.halfway = false;
     /** @type {Instant & { seconds: number } | null} */
     this.due = null;
     /** @type {Instant} */
@@ -93,6 +95,7 @@ class Session {
   async exchange() {
     clearTimeout(this.timer);
     this.overtaken = false;
+    if (this.held && this.appSignedOut) return this.stop();
     // Before the request, whose time counts as used up.
     const since = (this.asked = now());
     const rejected = this.refused && this.held !== "";
@@ -117,22 +120,27 @@ class Session {
     if (status === 401 || isRedirect(response) || (response.ok && !body)) {
       this.signedOut();
     } else if (status === 304 || (response.ok && isToken(body))) {
-      // The app signed out of Courier: this is not the one to sign in again.
-      if ((this.held || client) && !this.courier.client) return this.stop();
+      if ((this.held || client) && this.appSignedOut) return this.stop();
       try {
-        if (status !== 304) this.accept(body);
+        if (status === 304) this.watch(this.courier.client);
+        else this.accept(body);
       } catch (error) {
         later(() => rethrow(error)); // by a listener that the SDK told who is signed in
         return this.failed(status, "Signing in to Courier failed");
       }
       if (!this.stopped) this.succeeded(since, rejected, status === 304 ? retryAfter(response) || 60 : body.refresh_in);
-    } else if (status >= 500 || TRY_AGAIN.includes(status)) {
-      this.failed(status, problem, retryAfter(response));
     } else {
       const what = response.ok ? "This is not an answer of the token endpoint, see `tokenUrl`" : problem;
+      // What has worked is set up well: a server may be there that is older, or a proxy.
+      if (this.held || status >= 500 || TRY_AGAIN.includes(status)) return this.failed(status, what, retryAfter(response));
       this.stop();
       this.report(what, status);
     }
+  }
+
+  /** Whoever did that does not want to be signed in again. */
+  get appSignedOut() {
+    return !this.courier.client && !this.halfway;
   }
 
   /**
@@ -199,6 +207,7 @@ class Session {
       courier.signIn(props);
     } finally {
       courier.removeAuthenticationListener?.(listener);
+      this.halfway = !courier.client;
       this.watch(courier.client);
     }
   }
@@ -353,7 +362,11 @@ class Link {
     this.works = this.watchSocket() && client.inbox.options === client.options && "accessToken" in client.options;
   }
 
-  /** Notices when Courier refuses the token, whoever of the SDK or the app makes the call. */
+  /**
+   * Notices when Courier refuses the token, whoever of the SDK or the app makes the call. And what the
+   * inbox is answered when somebody else has signed in, or out, is for nobody: the SDK would show the
+   * messages of one user to another, or bring them back to undo what failed.
+   */
   watchCalls() {
     const { client, session } = this;
     for (const part of Object.values(client)) {
@@ -363,10 +376,11 @@ class Link {
         this.wrap(part, name, (original, ...args) => {
           const token = client.options.accessToken;
           const result = original(...args);
-          result?.then?.(undefined, (/** @type {any} */ error) => {
+          if (typeof result?.then !== "function") return result;
+          result.then(undefined, (/** @type {any} */ error) => {
             if (error?.code === 401 && !this.released) session.unauthorized(token === client.options.accessToken);
           });
-          return result;
+          return part === client.inbox ? this.whileInUse(result) : result;
         });
       }
     }
@@ -465,6 +479,16 @@ class Link {
     return this.session.courier.client === this.client;
   }
 
+  /** @param {Promise<any>} result */
+  whileInUse(result) {
+    return new Promise((resolve, reject) => {
+      result.then(
+        (value) => this.inUse && resolve(value),
+        (error) => this.inUse && reject(error),
+      );
+    });
+  }
+
   get closedByTheApp() {
     const { closeRequested, retryTimeoutId } = this.socket;
     return closeRequested === true && retryTimeoutId == null;
@@ -484,7 +508,8 @@ class Link {
     /** @type {Internals} */
     const { inbox, toast } = this.session.options;
     const there = known.concat(...Object.values(inbox.getDatasets()).map((dataset) => dataset.messages));
-    const shown = new Set(there.map(id));
+    // One that came live may be in no dataset: there is none, or it is not of those that they filter.
+    const shown = new Set([...there.map(id), ...(inbox._globalMessages?.keys() ?? [])]);
     for (const message of messages.reverse()) {
       // What is older than all that was known has moved up, in the place of one that was archived.
       if (shown.has(message.messageId) || message.created < known.at(-1)?.created) continue;
@@ -590,7 +615,8 @@ function tokenUrl(/** @type {string | URL | undefined} */ given) {
   // Not in one expression: bundlers would look for a file of that name.
   const here = import.meta.url;
   const url = new URL(given ?? "./token", given ? (globalThis.document?.baseURI ?? here) : here);
-  if (/^https?:$/.test(url.protocol)) return url;
+  const known = given || new URL(here).pathname.endsWith("/session.js");
+  if (known && /^https?:$/.test(url.protocol)) return url;
   throw new TypeError("startCourierSession: pass `tokenUrl`, a bundled module cannot tell where it is");
 }
 

@@ -95,10 +95,10 @@ impl CourierAuthLayer {
     /// Where the layer answers: `{prefix}/token` and `{prefix}/session.js`. Slashes at either end
     /// make no difference, and `/` means `/token`. Default: `/courier`.
     ///
-    /// The layer compares it with the path as it sees it: inside a nested router, which needs a
-    /// `fallback` of its own to have it run, that is the rest of the path. It is text and no pattern, in percent-encoding where a path needs it; for
-    /// `/{tenant}/courier` nest the [`routes`](Self::routes). Routes are not moved by it but by where
-    /// the app nests them.
+    /// Compared literally with the path the layer sees, percent-encoded where needed. In a nested
+    /// router that is the path without the nest's prefix, and the router needs a `fallback` for the
+    /// layer to run. For patterns such as `/{tenant}/courier`, nest [`routes`](Self::routes), which
+    /// the prefix does not affect.
     ///
     /// ```
     /// # use axum::Router;

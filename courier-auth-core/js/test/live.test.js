@@ -120,6 +120,23 @@ test("a live message that is slower than the list of the newest is shown once", 
   assert.equal(p.backend.open.length, 1);
 });
 
+test("a live message that no list takes is shown once as a toast", async (t) => {
+  const p = await live(t);
+  p.inbox._datasets.clear();
+  p.inbox.addMessage = () => {};
+  p.inbox.getDatasets = () => ({});
+  p.endpoint.issue();
+  await p.session.refresh();
+  const { inbox } = p.courier.client;
+  const { getMessages } = inbox;
+  inbox.getMessages = () => {
+    p.backend.send("live");
+    return getMessages();
+  };
+  await p.advance(5, 0.1);
+  assert.deepEqual(p.toast.shown, ["live"]);
+});
+
 test("messages that another tab of the inbox has not loaded are not taken for missed ones", async (t) => {
   const p = await live(t);
   p.backend.messages.push({ messageId: "old, of another tab" });
@@ -286,6 +303,45 @@ test("the app signed out itself while missed messages were looked for: none of t
   await p.advance(0.5, 0.1);
   p.courier.signOut();
   await p.advance(4);
+  assert.deepEqual(p.inbox.shown, ["m1"]);
+});
+
+// The SDK put it into the list of whoever was there by then.
+for (const [what, next] of [
+  ["a user", (p) => (p.endpoint.user = "user-2")],
+  ["nobody", (p) => p.endpoint.next.push(problem(401, "Nobody is signed in."))],
+]) {
+  test(`a late answer to the first user is shown to nobody when ${what} is signed in`, async (t) => {
+    const p = await live(t);
+    let answer;
+    p.backend.answers = new Promise((resolve) => (answer = resolve));
+    const loaded = p.inbox.load();
+    const read = p.inbox.read();
+    loaded.then(assert.fail, assert.fail);
+    read.then(assert.fail, assert.fail);
+    await settle();
+    p.backend.answers = undefined;
+    p.backend.refused.add("token-1-of-user-1");
+    p.backend.messages = [];
+    next(p);
+    await p.session.refresh();
+    await p.advance(1);
+    assert.deepEqual(p.inbox.shown, []);
+    answer();
+    await p.advance(1);
+    assert.deepEqual(p.inbox.shown, []);
+  });
+}
+
+test("an answer that comes after stop() is what it was", async (t) => {
+  const p = await live(t);
+  let answer;
+  p.backend.answers = new Promise((resolve) => (answer = resolve));
+  const loaded = p.inbox.load();
+  await settle();
+  p.session.stop();
+  answer();
+  await loaded;
   assert.deepEqual(p.inbox.shown, ["m1"]);
 });
 

@@ -51,7 +51,12 @@ async function graphql(url, init) {
   const bearer = init.headers.Authorization;
   courier.requests.push({ name, bearer, url: String(url) });
   if (courier.refused.has(bearer)) return Response.json({ message: "Unauthorized", type: "authentication_error" }, { status: 401 });
-  return Response.json({ data: graphqlAnswers[name]?.(query) ?? {} });
+  const answer = Response.json({ data: graphqlAnswers[name]?.(query) ?? {} });
+  if (courier.late?.bearer === bearer) {
+    courier.late.asked = true;
+    await courier.late.until;
+  }
+  return answer;
 }
 
 class FakeWebSocket extends EventTarget {
@@ -238,10 +243,17 @@ test("Courier refuses the token: the list shows an error until the next token is
   await until("messages come live", () => titles()[0] === "after");
 });
 
-test("another user sees nothing of the first one's", async () => {
+test("another user sees nothing of the first one's, also of what comes late", async () => {
+  let late;
+  courier.late = { bearer: `Bearer ${sdk.Courier.shared.client.options.accessToken}`, until: new Promise((ok) => (late = ok)) };
+  element.refresh();
+  await until("the first one's list is asked for", () => courier.late.asked);
   endpoint.user = "user-2";
   courier.messages = [message("of-user-2")];
   await refresh();
+  await until("the other's messages are shown", () => titles().join() === "of-user-2");
+  late();
+  await new Promise((resolve) => setTimeout(resolve, 200));
   await until("the other's messages are shown", () => titles().join() === "of-user-2");
   await until("the socket is the other's", () => open()[0]?.url.searchParams.get("userId") === "user-2");
   assert.equal(open().length, 1);

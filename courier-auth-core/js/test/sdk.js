@@ -13,6 +13,8 @@ export class Backend {
   closing = 50;
   /** How long a live message takes. */
   lag = 0;
+  /** What answers wait for. */
+  answers = undefined;
 
   call(name, token) {
     this.calls.push({ name, token });
@@ -163,10 +165,12 @@ class Inbox {
     this.backend.call("getMessages", this.options.accessToken);
     const there = this.backend.messages.filter(({ archived }) => !archived);
     const nodes = there.slice(0, paginationLimit).map((message) => ({ ...message }));
+    await this.backend.answers;
     return { data: { messages: { nodes } } };
   }
 
   async read() {
+    await this.backend.answers;
     this.backend.call("read", this.options.accessToken);
   }
 }
@@ -257,7 +261,10 @@ export class InboxStore extends Store {
 
   listenForUpdates() {
     this.listened += 1;
-    return this.listen(({ data }) => this.addMessage(data));
+    return this.listen(({ data }) => {
+      this._globalMessages.set(data.messageId, data);
+      this.addMessage(data);
+    });
   }
 
   addMessage(message) {
@@ -266,6 +273,16 @@ export class InboxStore extends Store {
 
   getDatasets() {
     return { all: { messages: [...this._datasets.get("all").messages] } };
+  }
+
+  /** Undone if it fails. */
+  async read() {
+    const before = this._datasets.get("all").messages;
+    try {
+      await this.courier.client.inbox.read();
+    } catch {
+      this._datasets.get("all").messages = before;
+    }
   }
 
   async load() {

@@ -354,17 +354,40 @@ for (const [what, answer, message] of [
 ]) {
   test(`${what} ends it with a message and leaves Courier signed in`, async (t) => {
     const p = page(t);
-    const session = p.start();
-    await session.ready;
+    // The app is signed in by other means.
+    p.courier.signIn({ userId: "user-1", jwt: "token of the app's own" });
     p.endpoint.next = [answer(p)];
-    await session.refresh();
+    assert.equal(await p.start().ready, false);
     await p.advance(10_000, 30);
-    assert.equal(p.endpoint.requests.length, 2);
+    assert.equal(p.endpoint.requests.length, 1);
     assert.equal(p.told.errors.length, 1);
     assert.match(p.told.errors[0].message, message);
     assert.equal(p.told.errors[0].retryIn, undefined);
     assert.equal(p.told.signedOut, 0);
     assert.ok(p.courier.client);
+  });
+}
+
+// During a rolling deploy a replica from before answered 404, and pages had no token from then on.
+for (const [what, answer] of [
+  ["403", () => problem(403, "A firewall.")],
+  ["404 with a page", () => html(404)],
+  ["JSON of something else", () => json({ ok: true })],
+]) {
+  test(`${what} in a session that has worked is tried again`, async (t) => {
+    const p = page(t);
+    const session = p.start();
+    await session.ready;
+    p.endpoint.issue();
+    p.endpoint.next = [answer(p), answer(p)];
+    await session.refresh();
+    assert.ok(p.told.errors[0].retryIn > 0);
+    assert.equal(p.courier.client.options.accessToken, "token-1-of-user-1");
+    await p.advance(30);
+    assert.equal(p.told.errors.length, 2);
+    assert.equal(p.endpoint.requests.length, 4);
+    assert.equal(p.courier.client.options.accessToken, "token-2-of-user-1");
+    assert.equal(p.courier.signIns.length, 1);
   });
 }
 
@@ -520,19 +543,49 @@ test("after stop() nothing is asked, and the SDK is as it was", async (t) => {
   assert.ok(p.courier.client);
 });
 
-for (const newer of [true, false]) {
-  test(`where the app signed out of Courier, ${newer ? "the next token" : "a 304"} signs nobody in and ends it`, async (t) => {
+for (const [what, answer] of [
+  ["the next token", (p) => json(p.endpoint.body({ token_id: "another" }))],
+  ["a 304", () => new Response(null, { status: 304 })],
+]) {
+  test(`where the app signs out of Courier during a request, ${what} signs nobody in and ends it`, async (t) => {
     const p = page(t);
     const session = p.start();
     await session.ready;
+    p.endpoint.hold = true;
+    p.endpoint.next = [answer(p)];
+    const asked = session.refresh();
+    await settle();
     p.courier.signOut();
-    if (newer) p.endpoint.issue();
-    await session.refresh();
+    p.endpoint.held.forEach((go) => go());
+    await asked;
     await p.advance(10_000, 30);
     assert.equal(p.courier.signIns.length, 1);
     assert.equal(p.endpoint.requests.length, 2);
   });
 }
+
+test("where the app has signed out of Courier nothing is asked, and nobody is sent to a login page later", async (t) => {
+  const p = page(t);
+  await p.start().ready;
+  p.courier.signOut();
+  p.endpoint.next = [problem(401, "Nobody is signed in.")];
+  await p.advance(10_000, 30);
+  assert.equal(p.endpoint.requests.length, 1);
+  assert.equal(p.told.signedOut, 0);
+});
+
+test("an app's own sign-in is watched after a 304 as well", async (t) => {
+  const p = page(t);
+  const session = p.start();
+  await session.ready;
+  p.courier.signIn({ userId: "user-1", jwt: "token of the app's own" });
+  await session.refresh();
+  p.backend.refused.add("token of the app's own");
+  await p.courier.client.inbox.read().catch(() => {});
+  await p.advance(1);
+  assert.equal(p.endpoint.requests.length, 3);
+  assert.equal(p.endpoint.requests[2].url.searchParams.get("rejected"), "id-1-of-user-1");
+});
 
 test("who signs out of Courier during a session's first request is not signed in again", async (t) => {
   const p = page(t);
@@ -587,6 +640,22 @@ test("a listener that throws during sign-in is no reason to sign in twice", asyn
   assert.ok(p.told.errors[0].retryIn > 0);
 });
 
+test("a listener that throws while another user is signed in keeps nobody out", async (t) => {
+  const p = page(t, { ui: false });
+  const thrown = uncaught(t);
+  const session = p.start();
+  await session.ready;
+  // `signIn` signs out first.
+  p.courier.addAuthenticationListener(({ userId }) => userId.toUpperCase());
+  p.endpoint.user = "user-2";
+  await session.refresh();
+  assert.equal(p.courier.client, undefined);
+  await p.advance(6);
+  assert.equal(p.courier.client.options.userId, "user-2");
+  assert.equal(thrown.length, 1);
+  assert.equal(p.told.signedOut, 0);
+});
+
 test("the token is in no URL, no storage, no log and no global", async (t) => {
   const p = page(t);
   const globals = new Set(Object.getOwnPropertyNames(globalThis));
@@ -596,7 +665,7 @@ test("the token is in no URL, no storage, no log and no global", async (t) => {
   p.backend.refused.add(p.endpoint.token);
   await p.courier.client.inbox.read().catch(() => {});
   await p.advance(3040);
-  p.endpoint.next = [problem(403, "no")];
+  p.endpoint.next = [problem(401, "no")];
   await session.refresh();
   for (const { url, init } of p.endpoint.requests) {
     assert.doesNotMatch(url.href, /token-\d/);
@@ -611,8 +680,10 @@ test("the token is in no URL, no storage, no log and no global", async (t) => {
 test("the token URL is beside the module, unless a bundler moved that", async (t) => {
   assert.throws(() => startCourierSession({ courier: {} }), /tokenUrl/);
   const source = await readFile(new URL("../session.js", import.meta.url), "utf8");
-  const served = source.replaceAll("import.meta.url", '"https://cdn.example/x/courier/session.js?v=1"');
-  const module = await import(`data:text/javascript,${encodeURIComponent(served)}`);
+  const at = (url) => import(`data:text/javascript,${encodeURIComponent(source.replaceAll("import.meta.url", `"${url}"`))}`);
+  const bundled = await at("https://app.example/assets/index-4f2.js");
+  assert.throws(() => bundled.startCourierSession({ courier: {} }), /tokenUrl/);
+  const module = await at("https://cdn.example/x/courier/session.js?v=1");
   const p = page(t);
   const asked = [];
   const answer = (url) => (asked.push(url), p.endpoint.usual({ url: new URL(url), headers: new Headers() }));
