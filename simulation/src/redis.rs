@@ -78,9 +78,9 @@ impl Operation {
 // With RESP2, a token of 500 bytes and the prefix `courier-auth`; TCP and TLS not counted. The guide
 // has what such an entry takes in a Redis.
 
-/// `GETRANGE` of the token and of the tombstone.
-pub(crate) const FOUND: Operation = Operation::new(2, 744);
-pub(crate) const NOTHING: Operation = Operation::new(2, 146);
+/// `GETRANGE` and `PTTL` of the token, `GETRANGE` of the tombstone.
+pub(crate) const FOUND: Operation = Operation::new(3, 871);
+pub(crate) const NOTHING: Operation = Operation::new(3, 268);
 /// `SET`
 pub(crate) const WRITE: Operation = Operation::new(1, 697);
 /// `SET NX`

@@ -35,7 +35,7 @@ pub(crate) use self::{keys::Rings, tokens::SharedTokens};
 /// # What the provider sees to
 ///
 /// * It asks only when a user's token is missing or ages, never for a fresh one.
-/// * It waits no longer than 50 ms for [`get`](Self::get), 100 ms for [`try_lock`](Self::try_lock)
+/// * It waits no longer than 50 ms for [`get`](Self::get) and [`ttl`](Self::ttl), 100 ms for [`try_lock`](Self::try_lock)
 ///   and 250 ms for the rest, and then drops the future: no method may lose or spoil anything when
 ///   it is dropped half way.
 /// * After five failures in a row the store is left alone for 1 to 30 seconds and then tried by one
@@ -81,6 +81,10 @@ pub(crate) use self::{keys::Rings, tokens::SharedTokens};
 /// impl SharedCache for MemoryCache {
 ///     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SharedCacheError> {
 ///         Ok(self.living().get(key).map(|(value, _)| value.clone()))
+///     }
+///
+///     async fn ttl(&self, key: &str) -> Result<Option<Duration>, SharedCacheError> {
+///         Ok(self.living().get(key).map(|(_, end)| *end - Instant::now()))
 ///     }
 ///
 ///     async fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), SharedCacheError> {
@@ -130,6 +134,19 @@ pub trait SharedCache: fmt::Debug + Send + Sync + 'static {
     /// When the store cannot say. A key that is not there is no error.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SharedCacheError>;
 
+    /// For how much longer the value under a key will be kept. The default cannot tell.
+    ///
+    /// A token ends with its entry: where the store tells, a replica whose clock is behind does not
+    /// take a token for younger than it is.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot say, which is as good as `None`.
+    async fn ttl(&self, key: &str) -> Result<Option<Duration>, SharedCacheError> {
+        let _ = key;
+        Ok(None)
+    }
+
     /// Keeps a value under a key for `ttl` (milliseconds count), whatever was there before.
     ///
     /// # Errors
@@ -178,6 +195,10 @@ pub trait SharedCache: fmt::Debug + Send + Sync + 'static {
 impl<C: SharedCache + ?Sized> SharedCache for Arc<C> {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SharedCacheError> {
         (**self).get(key).await
+    }
+
+    async fn ttl(&self, key: &str) -> Result<Option<Duration>, SharedCacheError> {
+        (**self).ttl(key).await
     }
 
     async fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), SharedCacheError> {

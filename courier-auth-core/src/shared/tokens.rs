@@ -9,7 +9,10 @@ use std::{
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use futures_util::future::{join_all, try_join, try_join_all};
+use futures_util::{
+    FutureExt,
+    future::{join_all, try_join_all, try_join3},
+};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::{
@@ -80,12 +83,13 @@ impl SharedTokens {
         Arc::clone(&rings)
     }
 
-    /// What is under a ring's names: a token, and when the user was invalidated.
+    /// What is under a ring's names: a token, for how long it is kept, and when the user was
+    /// invalidated.
     async fn fetch(
         &self,
         ring: &Arc<Keyring>,
         grant: &Grant,
-    ) -> Result<[Option<Sealed>; 2], SharedCacheError> {
+    ) -> Result<(Option<Sealed>, Option<Duration>, Option<Sealed>), SharedCacheError> {
         let read = async |name: String| {
             let value = self.store.get(&name).await?;
             let ring = Arc::clone(ring);
@@ -93,8 +97,13 @@ impl SharedTokens {
         };
         let token = ring.token_name(&self.base_url, grant);
         let tombstone = ring.tombstone_name(&self.base_url, &grant.user_id);
-        let (token, tombstone) = try_join(read(token), read(tombstone)).await?;
-        Ok([token, tombstone])
+        // A store that cannot tell is none that fails.
+        let ttl = self
+            .store
+            .ttl(&token)
+            .map(Result::unwrap_or_default)
+            .map(Ok);
+        try_join3(read(token.clone()), ttl, read(tombstone)).await
     }
 
     /// Opens what was found. What cannot be opened is removed, so that it is not read for ever.
@@ -123,10 +132,11 @@ impl SharedTokens {
         });
     }
 
-    /// The token, if it is worth having.
+    /// The token, if it is worth having. `kept`: how long its entry will be, by the store's clock.
     fn adopt(
         &self,
         entry: &TokenEntry,
+        kept: Option<Duration>,
         grant: &Grant,
         invalidated: u64,
         avoid: Option<TokenId>,
@@ -136,14 +146,18 @@ impl SharedTokens {
         }
         let now = self.clock.now();
         let issued = UNIX_EPOCH.checked_add(Duration::from_micros(entry.issued))?;
-        if issued > now.wall + FUTURE {
+        if kept.is_none() && issued > now.wall + FUTURE {
             self.guard.poisoned(Poison(
                 "it was issued in the future: a replica's clock is wrong",
             ));
             return None;
         }
-        let age = now.wall.duration_since(issued).unwrap_or_default();
-        let left = Duration::from_millis(entry.life).checked_sub(age)?;
+        let life = Duration::from_millis(entry.life);
+        let by_clock = now.wall.duration_since(issued).unwrap_or_default();
+        let by_store = kept.map(|kept| life.saturating_sub(kept + grace(grant)));
+        // What either says is over is over.
+        let age = by_clock.max(by_store.unwrap_or_default());
+        let left = life.checked_sub(age)?;
         let token = Token::adopt(&entry.token, left, age, grant, now, self.clock.clone());
         let token = token
             .inspect_err(|error| {
@@ -255,10 +269,10 @@ impl Peers for SharedTokens {
         let Some(values) = self.guard.read(FIND_LIMIT, fetch).await else {
             return Found::Unknown;
         };
-        let mut entries: Vec<TokenEntry> = Vec::new();
+        let mut entries: Vec<(TokenEntry, Option<Duration>)> = Vec::new();
         let mut invalidated = self.sign_outs.at(&grant.user_id).unwrap_or_default();
-        for [token, tombstone] in values {
-            entries.extend(self.unseal(token));
+        for (token, kept, tombstone) in values {
+            entries.extend(self.unseal(token).map(|token| (token, kept)));
             if let Some(Tombstone { at, .. }) = self.unseal(tombstone) {
                 invalidated = invalidated.max(at);
             }
@@ -266,7 +280,7 @@ impl Peers for SharedTokens {
         let now = self.clock.now();
         let best = entries
             .iter()
-            .filter_map(|entry| self.adopt(entry, grant, invalidated, avoid))
+            .filter_map(|(entry, kept)| self.adopt(entry, *kept, grant, invalidated, avoid))
             .max_by_key(|token| token.remaining(now));
         match best {
             Some(token) => Found::Token(token),
@@ -306,8 +320,7 @@ impl Peers for SharedTokens {
         self.longest
             .fetch_max(grant.terms.lifetime.as_secs(), Ordering::Relaxed);
         let now = self.clock.now();
-        let grace = Windows::new(grant.terms.lifetime, 0.0).grace;
-        let ttl = token.remaining(now).saturating_sub(grace);
+        let ttl = token.remaining(now).saturating_sub(grace(grant));
         let Some(_permit) = self.permit().filter(|_| !ttl.is_zero()) else {
             return;
         };
@@ -369,6 +382,11 @@ enum Progress {
     Good,
     /// The store does not take them.
     Stuck,
+}
+
+/// So much before a token ends its entry does.
+fn grace(grant: &Grant) -> Duration {
+    Windows::new(grant.terms.lifetime, 0.0).grace
 }
 
 const WRITE_LIMIT: Duration = Duration::from_millis(250);

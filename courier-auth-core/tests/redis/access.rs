@@ -44,6 +44,9 @@ async fn the_rights_in_the_operators_guide_suffice(kind: Kind) {
     let ttl = Duration::from_secs(60);
     cache.set("key", b"value", ttl).await.unwrap();
     assert_eq!(cache.get("key").await.unwrap().unwrap(), b"value");
+    let left = cache.ttl("key").await.unwrap().unwrap();
+    assert!(!left.is_zero() && left <= ttl, "{left:?}");
+    assert_eq!(cache.ttl("nothing").await.unwrap(), Some(Duration::ZERO));
     cache.delete("key").await.unwrap();
     assert!(cache.try_lock("lock", "owner", ttl).await.unwrap());
     cache.unlock("lock", "owner").await.unwrap();
@@ -63,10 +66,11 @@ async fn the_rights_in_the_operators_guide_suffice(kind: Kind) {
 }
 
 /// As the operator's guide has them.
-const RIGHTS: [&str; 6] = [
+const RIGHTS: [&str; 7] = [
     "~courier-auth:*",
     "+get",
     "+getrange",
+    "+pttl",
     "+set",
     "+del",
     "+eval",

@@ -158,7 +158,7 @@ async fn a_read_only_replica(kind: Kind) {
         redis.value(&redis.keys().await[0]).await,
     );
     let mut set = ::redis::cmd("SET");
-    set.arg(&source[0]).arg(keys).arg("PX").arg(600_000);
+    set.arg(&source[0]).arg(keys).arg("PX").arg(3_000_000);
     let _ok: String = set.query_async(&mut master.connect().await).await.unwrap();
     let port = master.port().to_string();
     let _ok: String = redis.ask(&["REPLICAOF", "127.0.0.1", &port]).await;

@@ -42,6 +42,7 @@ async fn commands_of_a_users_life(kind: Kind) {
         seen("issued by the first replica").await,
         [
             "GETRANGE token 0 24576",
+            "PTTL token",
             "GETRANGE tombstone 0 24576",
             "SET token value PX ms"
         ]
@@ -51,7 +52,11 @@ async fn commands_of_a_users_life(kind: Kind) {
     assert_eq!(token(&courier, &two, "alice").await.id(), old.id());
     assert_eq!(
         seen("a hit on the second replica").await,
-        ["GETRANGE token 0 24576", "GETRANGE tombstone 0 24576"]
+        [
+            "GETRANGE token 0 24576",
+            "PTTL token",
+            "GETRANGE tombstone 0 24576"
+        ]
     );
     token(&courier, &two, "alice").await;
     assert_eq!(seen("another there").await, <[&str; 0]>::default());
@@ -67,10 +72,12 @@ async fn commands_of_a_users_life(kind: Kind) {
         seen("refreshed by the first replica").await,
         [
             "GETRANGE token 0 24576",
+            "PTTL token",
             "GETRANGE tombstone 0 24576",
             "SET lock owner NX PX 12000",
             // Somebody may have been done with it just before.
             "GETRANGE token 0 24576",
+            "PTTL token",
             "GETRANGE tombstone 0 24576",
             "SET token value PX ms",
             "EVAL script 1 lock owner",
@@ -82,7 +89,11 @@ async fn commands_of_a_users_life(kind: Kind) {
     refreshed(&two).await;
     assert_eq!(
         seen("adopted by the second").await,
-        ["GETRANGE token 0 24576", "GETRANGE tombstone 0 24576"]
+        [
+            "GETRANGE token 0 24576",
+            "PTTL token",
+            "GETRANGE tombstone 0 24576"
+        ]
     );
     assert_eq!(courier.issued(), 2);
 

@@ -436,11 +436,7 @@ impl Run {
         let passed = seconds_between(birth.true_time, true_time);
         let slept = passed - (now.mono - birth.at.mono).as_secs_f64();
         let set_back = passed - seconds_between(birth.at.wall, now.wall);
-        // Whoever has it from the store has nothing but a wall clock to tell its age.
-        let unknowable = match self.sharing {
-            false => slept.min(set_back).max(0.0),
-            true => set_back.max(0.0),
-        };
+        let unknowable = slept.min(set_back).max(0.0);
         let grace = Windows::new(birth.life, 0.0).grace.as_secs_f64();
         // Courier's times are whole seconds.
         if left + unknowable + 1.01 < grace {

@@ -378,10 +378,46 @@ async fn an_adopted_token_that_is_no_jwt_ends_as_well() {
     assert!(left.abs_diff(Duration::from_secs(30 * 60)) <= Duration::from_secs(1));
 }
 
+/// It took the token for younger than it was, and served it for twenty minutes after its end.
+#[tokio::test(start_paused = true)]
+async fn a_replica_whose_clock_is_behind_goes_by_the_stores() {
+    for mood in [Mood::Ok, Mood::Opaque] {
+        let (first, store) = World::with_store(HOUR);
+        first.courier.set_mood(mood);
+        let token = first.get("alice").await.unwrap();
+        minutes(30).await;
+        let clock = ManualClock::new();
+        clock.set_back(Duration::from_secs(20 * 60));
+        let second = first.replica_with_clock(&store, Arc::clone(&clock));
+        let found = second.get("alice").await.unwrap();
+        assert_eq!(found.id(), token.id());
+        let left = found.remaining(clock.now());
+        assert!(left.abs_diff(Duration::from_secs(30 * 60)) <= Duration::from_secs(1));
+        minutes(30).await;
+        assert_ne!(second.get("alice").await.unwrap().id(), token.id());
+    }
+}
+
+/// So that it asks for one of its own too early, and not too late.
+#[tokio::test(start_paused = true)]
+async fn a_replica_whose_clock_is_ahead_goes_by_its_own() {
+    let (first, store) = World::with_store(HOUR);
+    let token = first.get("alice").await.unwrap();
+    settle().await;
+    let clock = ManualClock::new();
+    clock.set_forward(Duration::from_secs(20 * 60));
+    let second = first.replica_with_clock(&store, Arc::clone(&clock));
+    let found = second.get("alice").await.unwrap();
+    assert_eq!(found.id(), token.id());
+    let left = found.remaining(clock.now());
+    assert!(left.abs_diff(Duration::from_secs(40 * 60)) <= Duration::from_secs(1));
+}
+
 /// The machine believes that the token was issued in the future: it cannot tell what is left.
 #[tokio::test(start_paused = true)]
-async fn a_replica_whose_clock_is_behind_adopts_nothing() {
+async fn a_replica_whose_clock_is_behind_adopts_nothing_from_a_store_that_tells_no_ttl() {
     let (first, store) = World::with_store(HOUR);
+    store.set_mood(StoreMood::TellsNoTtl);
     let token = first.get("alice").await.unwrap();
     settle().await;
     let clock = ManualClock::new();

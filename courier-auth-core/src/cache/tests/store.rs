@@ -34,6 +34,8 @@ pub(crate) enum StoreMood {
     SlowLocks(Duration),
     /// Answers reads and refuses writes.
     Full,
+    /// Does not say for how long it keeps what it has.
+    TellsNoTtl,
     /// Answers reads with bytes that mean nothing.
     Garbage,
     /// Answers reads with what is kept under another key.
@@ -124,7 +126,7 @@ impl Store {
             StoreMood::SlowLocks(delay) if name == "lock" => tokio::time::sleep(delay).await,
             StoreMood::Slow(delay) => tokio::time::sleep(delay).await,
             StoreMood::Hang => std::future::pending().await,
-            StoreMood::Full if name != "get" => {
+            StoreMood::Full if !matches!(name, "get" | "ttl") => {
                 return Err(SharedCacheError::new("OOM: used memory > 'maxmemory'"));
             }
             StoreMood::Panic => panic!("the store panics"),
@@ -164,6 +166,15 @@ impl SharedCache for Store {
             };
             Some(value.clone())
         }))
+    }
+
+    async fn ttl(&self, key: &str) -> Result<Option<Duration>, SharedCacheError> {
+        let mood = self.command("ttl").await?;
+        if mood == StoreMood::TellsNoTtl {
+            return Err(SharedCacheError::new("NOPERM"));
+        }
+        let end = self.state(|state| state.living().get(key).map(|(_, end)| *end));
+        Ok(end.map(|end| end - Instant::now()))
     }
 
     async fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), SharedCacheError> {

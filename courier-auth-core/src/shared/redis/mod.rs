@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 /// ```
 ///
 /// Nothing is connected before the first token is needed, and the app starts whether Redis is there
-/// or not. One connection carries all commands: `GETRANGE`, `SET … PX`, `SET … NX PX`, `DEL` and a
+/// or not. One connection carries all commands: `GETRANGE`, `PTTL`, `SET … PX`, `SET … NX PX`, `DEL` and a
 /// one-key `EVAL`, each on one key. It belongs to the Tokio runtime on which the provider asks
 /// Courier, and is made anew when it breaks, when nothing comes back over it, and when that runtime
 /// goes away. Any eviction policy will do.
@@ -119,6 +119,14 @@ impl SharedCache for RedisCache {
         }
     }
 
+    async fn ttl(&self, key: &str) -> Result<Option<Duration>, SharedCacheError> {
+        let left: i64 = self.run(&command("PTTL", &self.key(key))).await?;
+        Ok(match left {
+            KEPT_FOR_EVER => None,
+            left => Some(Duration::from_millis(left.try_into().unwrap_or_default())),
+        })
+    }
+
     async fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), SharedCacheError> {
         let mut command = command("SET", &self.key(key));
         command.arg(value).arg("PX").arg(milliseconds(ttl));
@@ -200,6 +208,8 @@ fn configuration(message: &'static str) -> Error {
 }
 
 const DEFAULT_PREFIX: &str = "courier-auth";
+/// What `PTTL` answers of a key that nothing will end. Of one that is not there it is -2.
+const KEPT_FOR_EVER: i64 = -1;
 /// Whoever held the lock longer than it lasts must not end that of the next.
 const DELETE_IF_OURS: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";

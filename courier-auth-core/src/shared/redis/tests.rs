@@ -109,6 +109,7 @@ async fn serve(socket: TcpStream, peer: Arc<Mutex<Peer>>) {
             Peer::ReadOnly if command[0] == "SET" => {
                 "-READONLY You can't write against a read only replica.\r\n".into()
             }
+            _ if command[0] == "PTTL" => ":-1\r\n".into(),
             _ if command[0] == "GETRANGE" => "$5\r\nvalue\r\n".into(),
             _ => "+OK\r\n".to_owned(),
         };
