@@ -1,7 +1,12 @@
 #[cfg(feature = "shared-cache")]
 mod shared;
 
-use std::{fmt, future::ready, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::ready,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::runtime::Handle;
 
@@ -142,14 +147,18 @@ impl TokenProvider {
 
     /// Where the workspace lives.
     pub fn region(&self) -> Region {
-        self.0.client.region()
+        self.0.settings.region()
     }
 
-    /// The client that the provider asks Courier with, for the calls that are not about handing out
-    /// tokens, such as [`CourierClient::mark_read`]. It shares the provider's API key and nothing of
-    /// its cache.
+    /// A client for the calls to Courier that are not about handing out tokens, such as
+    /// [`CourierClient::mark_read`]. It shares the provider's settings and API key, also one that is
+    /// set later, but neither its cache nor its connections.
     pub fn client(&self) -> &CourierClient {
-        &self.0.client
+        // On first use: most apps never ask for it.
+        let Inner {
+            settings, client, ..
+        } = &*self.0;
+        client.get_or_init(|| settings.with_connections_of_its_own())
     }
 
     async fn get(&self, request: &TokenRequest, wish: Wish) -> Result<Token, Error> {
@@ -290,8 +299,9 @@ impl TokenProviderBuilder {
     /// The Tokio runtime on which Courier is asked. Default: the one in which
     /// [`build`](Self::build) is called, or else that of the first caller.
     ///
-    /// It needs timers and I/O (`enable_all`) and should live as long as the provider. If it goes
-    /// away or stands still, the next caller's takes over.
+    /// It needs timers and I/O (`enable_all`) and should live as long as the provider. If it shuts
+    /// down or is stalled, the next caller's takes over. Callers wait with the timers of their own
+    /// runtime; only a caller without one, which cannot take over, depends on this one's.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self
@@ -325,7 +335,8 @@ impl TokenProviderBuilder {
         #[cfg(not(feature = "shared-cache"))]
         let peers = None;
         Ok(TokenProvider(Arc::new(Inner {
-            client: client.clone(),
+            settings: client.clone(),
+            client: OnceLock::new(),
             defaults,
             cache: TokenCache::new(Arc::new(client), peers, self.max_users, runtime, clock),
         })))
@@ -335,7 +346,8 @@ impl TokenProviderBuilder {
 struct Inner {
     cache: TokenCache,
     defaults: Terms,
-    client: CourierClient,
+    settings: CourierClient,
+    client: OnceLock<CourierClient>,
 }
 
 const DEFAULT_MAX_USERS: usize = 10_000;

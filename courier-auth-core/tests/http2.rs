@@ -10,13 +10,14 @@ use std::convert::Infallible;
 
 use bytes::Bytes;
 use certificate::Certificate;
-use courier_auth_core::{CourierClient, TokenRequest, emulator::Emulator};
+use courier_auth_core::{CourierClient, TokenProvider, TokenRequest, emulator::Emulator};
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, Version, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
+    runtime,
     sync::watch,
 };
 
@@ -38,6 +39,40 @@ async fn a_connection_that_has_gone_silent_is_left() {
     silence.send_modify(|times| *times += 1);
     issue("after").await.unwrap();
     assert_eq!(courier.issued(), 2);
+}
+
+/// Their calls share a connection, which belongs to the runtime that opened it: one call of the
+/// client's on a worker that was busy from then on, and nobody got a token.
+#[test]
+fn a_client_on_a_runtime_that_stands_still_keeps_nobody_from_a_token() {
+    let runtime = || {
+        let mut builder = runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    };
+    let (server, home) = (runtime(), runtime());
+    let certificate = Certificate::new();
+    let (courier, port) = server.block_on(async {
+        let courier = Emulator::start().await.unwrap();
+        let port = speak_http2(&certificate, courier.url()).await;
+        (courier, port)
+    });
+    let provider = TokenProvider::builder(courier.api_key())
+        .base_url(format!("https://localhost:{port}"))
+        .root_certificate_pem(certificate.authority())
+        .runtime(home.handle().clone())
+        .build()
+        .unwrap();
+    let worker = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let [alice, bob] = ["alice", "bob"].map(TokenRequest::for_user);
+    worker
+        .block_on(provider.client().issue_token(&bob))
+        .unwrap();
+    home.block_on(provider.token(&alice)).unwrap();
+    assert_eq!(courier.issued(), 2);
+    drop(worker);
 }
 
 /// Puts HTTP/2 over TLS in front of an emulator. Returns the port.

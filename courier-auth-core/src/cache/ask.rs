@@ -3,7 +3,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    admission::Admission,
+    admission::{Admission, Urgency},
     clock::Moment,
     flight::{Outcome, Pilot},
     log::Tries,
@@ -38,7 +38,8 @@ impl Pilot {
             match timeout_at(next, permit).await {
                 Ok(permit) => break permit,
                 Err(_) if next == until => break None,
-                Err(_) => {}
+                // Those before it may hold what they need no more.
+                Err(_) => self.shared.make_room(Urgency::Foreground, Instant::now()),
             }
         };
         let gate = &self.shared.gate;

@@ -18,6 +18,7 @@ use super::{
     peers::Held,
     shared::{Home, Shared},
     slot::{Slot, Variant},
+    upstream::is_about_the_key,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -307,7 +308,7 @@ impl Pilot {
                 }
                 if let Err(error) = &outcome
                     // It has a clock of its own, which holds for everybody.
-                    && error.kind() != ErrorKind::ApiKeyRefused
+                    && !is_about_the_key(error)
                 {
                     variant.note_failure(error.clone(), now.mono);
                 }
@@ -362,6 +363,8 @@ impl Drop for Pilot {
             self.flight.land(Landing::Abandoned);
             return;
         }
+        // Dropped half way, or never polled: that is what a runtime does that shuts down.
+        self.flight.home.leave();
         self.relieve(|_variant| {});
         self.publish(Landing::Abandoned, "abandoned");
     }

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use super::{TokenCache, flight::Pilot};
+use super::{Caller, TokenCache, flight::Pilot};
 use crate::{
     error::{Error, ErrorKind, chain},
     events, metrics,
@@ -13,12 +13,11 @@ use crate::{
 
 impl TokenCache {
     /// How it went for a caller that did not get a fresh token at once.
-    pub(super) fn note(
-        &self,
-        grant: &Grant,
-        outcome: &Result<Token, Error>,
-        start: Option<Instant>,
-    ) {
+    pub(super) fn note(&self, grant: &Grant, outcome: &Result<Token, Error>, caller: &Caller) {
+        let start = caller.start;
+        if let Some(replaced) = caller.replaced {
+            metrics::rejected(replaced);
+        }
         match outcome {
             Ok(token) if metrics::ON => {
                 let now = self.shared.clock.now();

@@ -124,38 +124,38 @@ impl TokenCache {
 
     /// The long way: through the user's slot, and maybe to Courier.
     async fn settle(&self, grant: Grant, wish: Wish) -> Result<(Token, Duration), Error> {
-        let mut start = None;
-        let outcome = self.look_and_wait(&grant, wish, &mut start).await;
-        self.note(&grant, &outcome, start);
+        let mut caller = Caller::new(wish);
+        let outcome = self.look_and_wait(&grant, &mut caller).await;
+        self.note(&grant, &outcome, &caller);
         let token = outcome?;
         let left = token.expires_in();
         Ok((token, left))
     }
 
-    /// `start` is when the caller began to wait, if it did.
-    async fn look_and_wait(
-        &self,
-        grant: &Grant,
-        wish: Wish,
-        start: &mut Option<Instant>,
-    ) -> Result<Token, Error> {
+    async fn look_and_wait(&self, grant: &Grant, caller: &mut Caller) -> Result<Token, Error> {
         let mut takeover = None;
         for _ in 0..MAX_ROUNDS {
-            let (flight, patience) = match self.step(grant, wish, takeover.as_ref())? {
+            let (flight, patience) = match self.step(grant, caller, takeover.as_ref())? {
                 Step::Serve(token) => return Ok(token),
                 Step::Wait { flight, patience } => (flight, patience),
             };
-            let start = *start.get_or_insert_with(Instant::now);
+            let start = *caller.start.get_or_insert_with(Instant::now);
             let waiting = metrics::Waiting::begin();
             let waited = flight.wait(start + patience).await;
             drop(waiting);
             let error = match waited {
                 // A flight that began before anybody refused it may have found it with a replica.
-                Waited::Landed(Landing::Token(token)) if wish.refuses(&token) => continue,
+                Waited::Landed(Landing::Token(token)) if caller.wish.refuses(&token) => continue,
+                // The machine slept while it was on its way.
+                Waited::Landed(Landing::Token(token))
+                    if !token.is_usable(self.shared.clock.now()) =>
+                {
+                    continue;
+                }
                 Waited::Landed(Landing::Token(token)) => return Ok(token),
                 Waited::Landed(Landing::Failed(error)) => error,
                 Waited::Landed(Landing::Yielded) => match self.usable(grant) {
-                    Some(held) if !wish.refuses(&held) => return Ok(held),
+                    Some(held) if !caller.wish.refuses(&held) => return Ok(held),
                     // There is nothing to serve while another replica asks.
                     _ => continue,
                 },
@@ -236,8 +236,37 @@ pub(crate) enum Wish {
 }
 
 impl Wish {
+    /// The token that Courier is said to have refused.
+    fn refused(self) -> Option<TokenId> {
+        match self {
+            Self::Other(refused) => Some(refused),
+            Self::Any | Self::Newer(_) => None,
+        }
+    }
+
     fn refuses(self, token: &Token) -> bool {
-        matches!(self, Self::Other(refused) if refused == token.id())
+        self.refused() == Some(token.id())
+    }
+}
+
+/// Whoever does not get a fresh token at once.
+#[derive(Debug)]
+struct Caller {
+    wish: Wish,
+    /// When it began to wait, if it did.
+    start: Option<Instant>,
+    /// Whether Courier was asked for another than the cached token, which the caller says was
+    /// refused.
+    replaced: Option<bool>,
+}
+
+impl Caller {
+    fn new(wish: Wish) -> Self {
+        Self {
+            wish,
+            start: None,
+            replaced: None,
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
@@ -50,12 +53,7 @@ impl Shared {
         runtime: Option<Handle>,
         clock: Clock,
     ) -> Self {
-        let home = runtime.map(|runtime| {
-            Arc::new(Home {
-                runtime,
-                upstream: Arc::clone(&upstream),
-            })
-        });
+        let home = runtime.map(|runtime| Arc::new(Home::new(runtime, Arc::clone(&upstream))));
         Self {
             seats: Seats::new(max_users),
             terms: KnownTerms::default(),
@@ -110,15 +108,18 @@ impl Shared {
     /// Where flights start: on the given runtime, or on that of the first caller.
     pub(super) fn home(&self) -> Result<Arc<Home>, Error> {
         let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(home) = &*home {
-            return Ok(Arc::clone(home));
+        match home.clone() {
+            Some(gone) if gone.is_gone() => {
+                drop(home);
+                self.move_home(&gone)
+            }
+            Some(home) => Ok(home),
+            None => {
+                let new = Arc::new(Home::new(current_runtime()?, Arc::clone(&self.upstream)));
+                *home = Some(Arc::clone(&new));
+                Ok(new)
+            }
         }
-        let new = Arc::new(Home {
-            runtime: current_runtime()?,
-            upstream: Arc::clone(&self.upstream),
-        });
-        *home = Some(Arc::clone(&new));
-        Ok(new)
     }
 
     /// Moves to the caller's runtime and to new connections, unless somebody has moved already.
@@ -127,10 +128,8 @@ impl Shared {
             return Ok(home);
         }
         // Without the lock: to set up TLS takes a while.
-        let new = Arc::new(Home {
-            runtime: current_runtime()?,
-            upstream: from.upstream.reconnected(),
-        });
+        let runtime = current_runtime()?;
+        let new = Arc::new(Home::new(runtime, from.upstream.reconnected()));
         if let Some(home) = self.moved(from) {
             return Ok(home);
         }
@@ -166,6 +165,26 @@ impl fmt::Debug for Shared {
 pub(crate) struct Home {
     pub(crate) runtime: Handle,
     pub(crate) upstream: Arc<dyn Upstream>,
+    gone: AtomicBool,
+}
+
+impl Home {
+    pub(super) fn new(runtime: Handle, upstream: Arc<dyn Upstream>) -> Self {
+        Self {
+            runtime,
+            upstream,
+            gone: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that the runtime has shut down, which cannot be asked of it.
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
 }
 
 impl std::fmt::Debug for Home {

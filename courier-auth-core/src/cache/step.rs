@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    TokenCache, Wish,
+    Caller, TokenCache, Wish,
     admission::Urgency,
     clock::Moment,
     flight::{Flight, Landing, Mission, Pilot},
@@ -11,14 +11,14 @@ use super::{
     slot::{Slot, SlotState},
     upstream::overloaded,
 };
-use crate::{error::Error, metrics, request::Grant, token::Token};
+use crate::{error::Error, request::Grant, token::Token};
 
 impl TokenCache {
     /// Looks at the slot and decides, without waiting for anything.
     pub(super) fn step(
         &self,
         grant: &Grant,
-        wish: Wish,
+        caller: &mut Caller,
         takeover: Option<&Takeover>,
     ) -> Result<Step, Error> {
         for _ in 0..MAX_LOOKS {
@@ -28,7 +28,7 @@ impl TokenCache {
                 // It left the map between the look-up and the lock.
                 continue;
             }
-            let decision = self.decide(&slot, &mut state, grant, wish, takeover);
+            let decision = self.decide(&slot, &mut state, grant, caller, takeover);
             drop(state);
             if let Some(takeover) = takeover {
                 // Whoever else waits for it joins its successor at once.
@@ -49,11 +49,15 @@ impl TokenCache {
         slot: &Arc<Slot>,
         state: &mut SlotState,
         grant: &Grant,
-        wish: Wish,
+        caller: &mut Caller,
         takeover: Option<&Takeover>,
     ) -> Result<(Step, Option<Pilot>), Error> {
         let now = self.shared.clock.now();
-        let demand = demand(state, grant, wish, takeover.is_some(), now);
+        let demand = demand(state, grant, caller.wish, takeover.is_some(), now);
+        let avoid = caller.wish.refused();
+        if avoid.is_some() && demand != Demand::Any {
+            caller.replaced.get_or_insert(false);
+        }
         let variant = state.variant(grant, now);
         if let Some(takeover) = takeover {
             variant.relieve(&takeover.of);
@@ -101,10 +105,7 @@ impl TokenCache {
                 let mission = Mission {
                     urgency,
                     replaces,
-                    avoid: match wish {
-                        Wish::Other(refused) => Some(refused),
-                        Wish::Any | Wish::Newer(_) => None,
-                    },
+                    avoid,
                 };
                 let pilot = match self.pilot(slot, grant, mission, looked, takeover, now) {
                     Ok(pilot) => pilot,
@@ -114,6 +115,7 @@ impl TokenCache {
                 variant.flight = Some(Arc::clone(&flight));
                 if replaces.is_some() {
                     state.note_replacement(now.mono);
+                    caller.replaced = Some(true);
                 }
                 (flight, Some(pilot))
             }
@@ -210,11 +212,10 @@ fn demand(
     if taking_over {
         return Demand::Other;
     }
-    let replace = state.may_replace(age, now.mono);
-    metrics::rejected(replace);
-    match replace {
-        true => Demand::Other,
-        false => Demand::Newer,
+    if state.may_replace(age, now.mono) {
+        Demand::Other
+    } else {
+        Demand::Newer
     }
 }
 

@@ -43,7 +43,10 @@ pub(crate) struct Gate {
     key_latch: Arc<Breaker>,
     /// Counts API keys, so that a late refusal of the old key does not stop the new one.
     key_epoch: Mutex<u64>,
+    /// Failures of Courier.
     streak: Mutex<Streak>,
+    /// Answers of 403.
+    forbidden: Mutex<Streak>,
     permits: Arc<Semaphore>,
     background: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
@@ -59,6 +62,7 @@ impl Gate {
             key_latch: Breaker::new(Duration::from_secs(10), Duration::from_secs(60)),
             key_epoch: Mutex::default(),
             streak: Mutex::default(),
+            forbidden: Mutex::default(),
             permits: Arc::new(Semaphore::new(MAX_CALLS)),
             background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
             queued: Arc::default(),
@@ -155,6 +159,9 @@ impl Gate {
         let Err(error) = outcome else {
             self.reached();
             let current = self.key_in_use();
+            if *current == epochs.key {
+                Streak::end(&self.forbidden);
+            }
             if *current == epochs.key && self.key_latch.close() {
                 info!(target: events::COURIER, "Courier accepts the API key again");
             }
@@ -166,9 +173,15 @@ impl Gate {
                 // Locked until it is open, so that a key that comes meanwhile is not stopped.
                 let current = self.key_in_use();
                 let (latch, reason) = (epochs.latch, error.clone());
+                let enough = is_about_the_key(error)
+                    || (self.key_latch.epoch() == latch
+                        && Streak::add(&self.forbidden, user, FORBIDDEN_TO_OPEN));
                 if *current == epochs.key
+                    && enough
                     && let Some(pause) = self.key_latch.open(latch, now, reason, fastrand::f64())
                 {
+                    // Or the next one alone would do, who may be the one that started it.
+                    Streak::end(&self.forbidden);
                     // The flight itself says at ERROR what to do.
                     warn!(
                         target: events::COURIER,
@@ -184,11 +197,7 @@ impl Gate {
                 if self.breaker.epoch() == epochs.breaker =>
             {
                 let (breaker, reason) = (epochs.breaker, error.clone());
-                let enough = self
-                    .streak
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .add(user);
+                let enough = Streak::add(&self.streak, user, FAILURES_TO_OPEN);
                 if enough
                     && let Some(pause) = self.breaker.open(breaker, now, reason, fastrand::f64())
                 {
@@ -228,6 +237,7 @@ impl Gate {
     pub(crate) fn key_changed(&self) {
         let mut current = self.key_in_use();
         *current += 1;
+        Streak::end(&self.forbidden);
         self.key_latch.close();
     }
 
@@ -283,7 +293,7 @@ impl Gate {
     }
 
     fn reached(&self) {
-        *self.streak.lock().unwrap_or_else(PoisonError::into_inner) = Streak::default();
+        Streak::end(&self.streak);
         if self.breaker.close() {
             info!(target: events::COURIER, "Courier answers again");
         }
@@ -305,12 +315,23 @@ struct Streak {
 }
 
 impl Streak {
-    /// Whether that makes it an outage rather than one user's trouble.
-    fn add(&mut self, user: &str) -> bool {
-        self.failures = self.failures.saturating_add(1);
-        self.several_users |= **self.first.get_or_insert_with(|| user.into()) != *user;
-        self.failures >= FAILURES_TO_OPEN && self.several_users
+    /// Whether that makes it everybody's trouble rather than one user's.
+    fn add(streak: &Mutex<Self>, user: &str, enough: u32) -> bool {
+        let mut streak = streak.lock().unwrap_or_else(PoisonError::into_inner);
+        streak.failures = streak.failures.saturating_add(1);
+        streak.several_users |= **streak.first.get_or_insert_with(|| user.into()) != *user;
+        streak.failures >= enough && streak.several_users
     }
+
+    fn end(streak: &Mutex<Self>) {
+        *streak.lock().unwrap_or_else(PoisonError::into_inner) = Self::default();
+    }
+}
+
+/// Whether the API key itself is refused. With a 403 Courier knows the key: what is not allowed may be
+/// this one request, or a firewall in between may dislike the user's id.
+pub(super) fn is_about_the_key(error: &Error) -> bool {
+    error.kind() == ErrorKind::ApiKeyRefused && error.status() != Some(403)
 }
 
 fn note_skip(error: &Error) {
@@ -360,3 +381,4 @@ const MAX_QUEUED_LOOKS: usize = 16 * 1024;
 /// Nobody waits that long; whoever was in the queue has gone.
 pub(crate) const QUEUE_WAIT: Duration = Duration::from_secs(10);
 const FAILURES_TO_OPEN: u32 = 5;
+const FORBIDDEN_TO_OPEN: u32 = 2;

@@ -202,7 +202,7 @@ impl Settings {
             .retry(reqwest::retry::never())
             .https_only(!self.allow_http && !loopback)
             .user_agent(concat!("courier-auth/", env!("CARGO_PKG_VERSION")));
-        if loopback {
+        if is_loopback(&self.base_url) {
             builder = builder.no_proxy();
         }
         // An emulator works where there are no authorities, as in a container that lacks them: there

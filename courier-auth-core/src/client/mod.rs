@@ -90,6 +90,20 @@ impl CourierClient {
         self.settings.base_url.as_str()
     }
 
+    /// The same, API key included, through other connections: one belongs to the runtime that
+    /// opened it, and hangs when that one stands still.
+    pub(crate) fn with_connections_of_its_own(&self) -> Self {
+        // A client that could be built once can be built again; if not, the old one has to do.
+        let http = self
+            .settings
+            .connect()
+            .unwrap_or_else(|_| self.http.clone());
+        Self {
+            http,
+            ..self.clone()
+        }
+    }
+
     fn key(&self) -> Arc<ApiKey> {
         let key = self.api_key.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&key)
@@ -142,15 +156,7 @@ impl Upstream for CourierClient {
     }
 
     fn reconnected(&self) -> Arc<dyn Upstream> {
-        // A client that could be built once can be built again; if not, the old one has to do.
-        let http = self
-            .settings
-            .connect()
-            .unwrap_or_else(|_| self.http.clone());
-        Arc::new(Self {
-            http,
-            ..self.clone()
-        })
+        Arc::new(self.with_connections_of_its_own())
     }
 
     fn set_api_key(&self, api_key: String) -> Result<(), Error> {

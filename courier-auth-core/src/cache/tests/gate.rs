@@ -278,3 +278,44 @@ async fn scopes_that_differ_in_every_request_do_not_fill_the_memory() {
     world.cache.get(&grant(73), Wish::Any).await.unwrap();
     assert_eq!(world.courier.calls(), calls);
 }
+
+/// A firewall dislikes one user's id: nobody else got a token for as long as that user came back.
+#[tokio::test(start_paused = true)]
+async fn one_users_403_is_not_everybodys() {
+    let world = World::new(HOUR, 1000);
+    for n in 0..100 {
+        world.courier.set_mood(Mood::Status(403, None));
+        let error = world.get("'or'1'='1").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ApiKeyRefused);
+        world.courier.set_mood(Mood::Ok);
+        world.get(&format!("new{n}")).await.unwrap();
+        assert!(!world.cache.status().api_key_refused);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // And it has a backoff of its own: 100 for the others, one every 8 to 15 seconds.
+    assert!(world.courier.calls() < 125, "{}", world.courier.calls());
+}
+
+/// A key that may do nothing: the second user hears it from Courier, the third does not ask.
+#[tokio::test(start_paused = true)]
+async fn two_users_403_is_the_keys() {
+    let world = World::new(HOUR, 1000);
+    world.courier.set_mood(Mood::Status(403, None));
+    for user in ["alice", "alice", "bob", "carol", "dave"] {
+        let error = world.get(user).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ApiKeyRefused);
+    }
+    assert_eq!(world.courier.calls(), 2);
+    assert!(world.cache.status().api_key_refused);
+    // It stays so while one of them tries, and the pauses grow with the next two.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    for user in ["erin", "frank", "grace"] {
+        world.get(user).await.unwrap_err();
+        assert!(world.cache.status().api_key_refused);
+    }
+    assert_eq!(world.courier.calls(), 4);
+    world.cache.set_api_key("another".into()).unwrap();
+    world.courier.set_mood(Mood::Ok);
+    world.get("grace").await.unwrap();
+    assert!(!world.cache.status().api_key_refused);
+}

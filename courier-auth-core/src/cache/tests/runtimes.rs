@@ -58,17 +58,10 @@ fn ask_briefly(runtime: &Runtime, cache: &TokenCache) {
 
 /// Asks on a runtime of its own, with a watchdog.
 pub(super) fn ask(cache: &TokenCache) -> Result<crate::Token, crate::Error> {
-    ask_for("alice", cache)
-}
-
-pub(super) fn ask_for(user: &str, cache: &TokenCache) -> Result<crate::Token, crate::Error> {
     runtime().block_on(async {
-        tokio::time::timeout(
-            Duration::from_secs(30),
-            cache.get(&grant_of(user), Wish::Any),
-        )
-        .await
-        .expect("nothing hangs")
+        tokio::time::timeout(Duration::from_secs(30), cache.get(&grant(), Wish::Any))
+            .await
+            .expect("nothing hangs")
     })
 }
 
@@ -365,4 +358,29 @@ fn who_waits_for_a_look_that_was_taken_over_joins_its_successor() {
     let token = frozen.block_on(asked).unwrap();
     assert_eq!(successor.join().unwrap().unwrap().id(), token.id());
     assert_eq!(courier.calls(), 1);
+}
+
+/// Every background refresh started on the runtime that had gone, until somebody had no token.
+#[test]
+fn a_runtime_that_has_gone_is_left_by_refreshes_too() {
+    let (cache, courier) = cache(None);
+    let home = runtime();
+    home.block_on(cache.get(&grant(), Wish::Any)).unwrap();
+    drop(home);
+    let Clock::Manual(clock) = &cache.shared.clock else {
+        unreachable!("it is made with one")
+    };
+    clock.sleep(Duration::from_secs(50 * 60));
+    // The first refresh finds it gone.
+    runtime().block_on(cache.get(&grant(), Wish::Any)).unwrap();
+    let next = runtime();
+    let old = next.block_on(cache.get(&grant(), Wish::Any)).unwrap();
+    let renewed = async {
+        while cache.get(&grant(), Wish::Any).await.unwrap().id() == old.id() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let in_time = async { tokio::time::timeout(Duration::from_secs(10), renewed).await };
+    next.block_on(in_time).unwrap();
+    assert_eq!(courier.calls(), 2);
 }

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     Mood,
-    runtimes::{ask, ask_for, cache, grant_of, runtime},
+    runtimes::{ask, cache, grant_of, runtime},
 };
 use crate::cache::{TokenCache, Wish};
 
@@ -55,15 +55,25 @@ fn places_in_the_queue_do_not_stay_with_a_runtime_that_stands_still() {
     ask_briefly_for(40, &frozen, &cache);
     assert_eq!(cache.status().queued, 24);
     courier.set_mood(Mood::Ok);
-    let again: Vec<_> = (0..40)
-        .map(|user| {
-            let cache = cache.clone();
-            thread::spawn(move || ask_for(&user.to_string(), &cache))
-        })
-        .collect();
-    for one in again {
-        one.join().unwrap().unwrap();
-    }
+    let next = runtime();
+    next.block_on(async {
+        let grants: Vec<_> = (0..40).map(|n| grant_of(&n.to_string())).collect();
+        for token in join_all(grants.iter().map(|grant| cache.get(grant, Wish::Any))).await {
+            token.unwrap();
+        }
+    });
     let status = cache.status();
     assert_eq!((status.calls_in_flight, status.queued), (0, 0));
+}
+
+/// It queued behind them before they were overdue, and nobody else came who would have looked.
+#[test]
+fn who_queues_alone_gets_the_permits_of_a_runtime_that_stands_still() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Hang);
+    let frozen = runtime();
+    ask_briefly_for(16, &frozen, &cache);
+    courier.set_mood(Mood::Ok);
+    ask(&cache).unwrap();
+    drop(frozen);
 }
