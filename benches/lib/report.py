@@ -176,7 +176,7 @@ written by `benches/run`, which builds everything and takes about forty minutes.
 ![CPU per request](benchmarks.svg)
 
 One core runs the server (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with
-`wrk`: {connections} connections that stay open, {args.users:,} users in a random order, one row after the other in each round. All rows
+`wrk`: {connections} connections that stay open, {args.users:,} users in a scrambled order, one row after the other in each round. All rows
 answer with the same headers and the same number of bytes. All but two bare handlers take the user from the same request
 header, and the caches have room for twice the users. Figures are medians, and ratios are medians of the ratios within a
 round, so that disturbances of the machine affect both sides. *Spread* is how far apart the runs of a row were. Compare
@@ -205,7 +205,7 @@ last response.
 
 MEMORY = "Memory", """The memory that the process holds for each user beyond the first thousand, including the allocator's own overhead. What
 exists only once counts for the first thousand. The emulator's tokens have about 400 bytes, like Courier's. A *look* is
-one call of `token()`, or of the other caches' `get`, for users in random order.
+one call of `token()`, or of the other caches' `get`, for users in a scrambled order.
 """
 
 CHURN = f"""Users come and go, and the cache has room for {measure.CHURN_ROOM:,} of them:
