@@ -170,48 +170,49 @@ def chart(rows):
 
 HEAD = """# Benchmarks
 
-What the token's route costs beside a handler that does nothing and beside what one would write by hand.
-Written by `benches/run`, which builds all of it and takes some forty minutes.
+What the token route costs compared with a handler that does nothing and with a hand-written route. This page is
+written by `benches/run`, which builds everything and takes about forty minutes.
 
 ![CPU per request](benchmarks.svg)
 
-One core serves (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with `wrk`:
-{connections} connections that stay open, {args.users:,} users in an order without pattern, row after row in each round. All
-rows answer with the same headers and as many bytes; all but two bare handlers take the user from the same request
-header, and caches have room for twice the users. Figures are medians, and ratios medians of the ratios within a round,
-so that what disturbs the machine disturbs both sides. *Spread* is how far apart the runs of a row were. Compare
-ratios: the microseconds are this machine's.
+One core runs the server (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with
+`wrk`: {connections} connections that stay open, {args.users:,} users in a scrambled order, one row after the other in each round. All rows
+answer with the same headers and the same number of bytes. All but two bare handlers take the user from the same request
+header, and the caches have room for twice the users. Figures are medians, and ratios are medians of the ratios within a
+round, so that disturbances of the machine affect both sides. *Spread* is how far apart the runs of a row were. Compare
+the ratios: the microseconds depend on this machine.
 """
 
 HOT = "Cached token", """*CPU* is what the server used per request, in user space and in the kernel; *of bare + user* is the ratio to the bare
-handler that takes the user. *Instructions* are those outside the kernel,
-counted by callgrind for requests one after the other, which repeat where times do not. Requests/s and p99 depend on the
-load generator too, which has one core itself.
+handler that takes the user. *Instructions* are those outside the kernel, counted by callgrind for sequential requests;
+they are reproducible where times are not. Requests/s and p99 also depend on the load generator, which has one core
+itself.
 """
 
 COLD = "Token issued by Courier", """Each request is one call to an emulator of Courier on the other core, for a user who has no token. In a *full* cache,
-with the default room for 10,000 users, each takes the place of another; a *growing* one has room for all of them.
+with the default room for 10,000 users, each user replaces another; a *growing* cache has room for all of them.
 
-A part of what the cache costs is glibc's allocator: of a size it keeps seven freed chunks at hand, fewer than there are
-requests under way. *More at hand* is the same servers with `GLIBC_TUNABLES=%s`, beside
-the hand-written route with that.
+Part of the cost of the cache is glibc's allocator: it keeps seven freed chunks of each size at hand, fewer than there are
+requests in progress. *More at hand* is the same servers with `GLIBC_TUNABLES=%s`, compared with
+the hand-written route under the same setting.
 """ % measure.MORE_AT_HAND
 
-HERD = "Many at once", f"""Connections that are open already send their first request at one moment; nothing is cached, and
-Courier takes {measure.HERD_LATENCY_MS} ms. *p99* and *last* say when answers came, after the first request was sent. The *goal*, missed where *p99* is above it, is what Courier's
-calls take, of which {measure.AT_ONCE} run at once, and 1.2 times what the bare handler takes to its last answer.
+HERD = "Many at once", f"""Connections that are already open send their first request at the same moment; nothing is cached, and Courier takes
+{measure.HERD_LATENCY_MS} ms. *p99* and *last* say when responses arrived, counted from the first request. The *goal*, missed where *p99* is above
+it, is the time that Courier's calls take, {measure.AT_ONCE} of which run at once, plus 1.2 times what the bare handler takes to its
+last response.
 """
 
-MEMORY = "Memory", """What the process holds of the machine's memory for each user beyond the first thousand, with whom comes what is there
-but once: the allocator's own needs are in it. A token of the emulator has about 400 bytes, as Courier's have. A *look* is
-one call of `token()`, or of the other caches' `get`, for users without a pattern.
+MEMORY = "Memory", """The memory that the process holds for each user beyond the first thousand, including the allocator's own overhead. What
+exists only once counts for the first thousand. The emulator's tokens have about 400 bytes, like Courier's. A *look* is
+one call of `token()`, or of the other caches' `get`, for users in a scrambled order.
 """
 
-CHURN = f"""Users that come and go, with room for {measure.CHURN_ROOM:,} of them:
+CHURN = f"""Users come and go, and the cache has room for {measure.CHURN_ROOM:,} of them:
 """
 
-MANY_USERS = """axum over HTTP, with few users and with many. What a million of them costs is to wait for the machine's memory, in the
-simplest cache too. With *huge pages*, which is `GLIBC_TUNABLES=%s`, it is waited for less:
+MANY_USERS = """axum over HTTP, with few users and with many. With a million users, the extra cost is waiting for the machine's memory,
+even in the simplest cache. With *huge pages*, which is `GLIBC_TUNABLES=%s`, that wait is shorter:
 """ % measure.HUGE_PAGES
 
 SVG = """<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">
