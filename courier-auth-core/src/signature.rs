@@ -1,7 +1,6 @@
 use std::fmt::Write as _;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 
 use crate::error::{Error, ErrorKind};
 
@@ -48,16 +47,9 @@ pub fn user_signature(api_key: &str, user_id: &str) -> Result<String, Error> {
             "the user id is empty; nothing was signed",
         ));
     }
-    let mut mac = Hmac::<Sha256>::new_from_slice(api_key.as_bytes()).map_err(|error| {
-        Error::new(
-            ErrorKind::Configuration,
-            "the Courier API key cannot be used to sign",
-        )
-        .with_source(error)
-    })?;
-    mac.update(user_id.as_bytes());
+    let key = Key::new(HMAC_SHA256, api_key.as_bytes());
     let mut hex = String::with_capacity(64);
-    for byte in mac.finalize().into_bytes() {
+    for byte in sign(&key, user_id.as_bytes()).as_ref() {
         // Writing into a string does not fail.
         let _written = write!(hex, "{byte:02x}");
     }

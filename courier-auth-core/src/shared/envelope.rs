@@ -10,7 +10,7 @@ use super::{SharedCacheError, keys::Keyring};
 /// Encrypts a value for one name.
 pub(super) fn seal(ring: &Keyring, name: &str, plain: &[u8]) -> Result<Vec<u8>, SharedCacheError> {
     let mut nonce = [0; NONCE_BYTES];
-    getrandom::fill(&mut nonce)
+    aws_lc_rs::rand::fill(&mut nonce)
         .map_err(|_| SharedCacheError::new("the system gives no random numbers"))?;
     let payload = Payload {
         msg: plain,

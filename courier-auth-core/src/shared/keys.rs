@@ -1,11 +1,12 @@
 use std::{fmt, sync::Arc};
 
+use aws_lc_rs::{
+    hkdf::{HKDF_SHA256, KeyType, Salt},
+    hmac::{self, HMAC_SHA256},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
-use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 
 use crate::request::Grant;
 
@@ -17,7 +18,7 @@ use crate::request::Grant;
 pub(crate) struct Keyring {
     /// Says which secret was used without revealing it.
     pub(super) kid: [u8; KID_BYTES],
-    names: Hmac<Sha256>,
+    names: hmac::Key,
     pub(super) cipher: XChaCha20Poly1305,
 }
 
@@ -33,7 +34,7 @@ impl Keyring {
     }
 
     fn derive(salt: &[u8], secret: &[u8]) -> Self {
-        let hkdf = Hkdf::<Sha256>::new(Some(salt), secret);
+        let secret = Salt::new(HKDF_SHA256, salt).extract(secret);
         let mut kid = [0; KID_BYTES];
         let mut names = [0; 32];
         let mut values = [0; 32];
@@ -42,11 +43,13 @@ impl Keyring {
             (b"names", &mut names),
             (b"values", &mut values),
         ] {
-            hkdf.expand(info, out).expect("a few bytes");
+            let info = [info];
+            let key = secret.expand(&info, Length(out.len()));
+            key.and_then(|key| key.fill(out)).expect("a few bytes");
         }
         Self {
             kid,
-            names: Hmac::new_from_slice(&names).expect("any length will do"),
+            names: hmac::Key::new(HMAC_SHA256, &names),
             cipher: XChaCha20Poly1305::new(&values.into()),
         }
     }
@@ -78,16 +81,16 @@ impl Keyring {
 
     /// Each field with its length before it: no two lists of fields look the same.
     fn name(&self, fields: &[&[u8]], suffix: char) -> String {
-        let mut mac = self.names.clone();
+        let mut mac = hmac::Context::with_key(&self.names);
         for field in fields {
             mac.update(&(field.len() as u64).to_be_bytes());
             mac.update(field);
         }
-        let mac = mac.finalize().into_bytes();
+        let mac = mac.sign();
         format!(
             "1:{{{}.{}}}:{suffix}",
             URL_SAFE_NO_PAD.encode(self.kid),
-            URL_SAFE_NO_PAD.encode(&mac[..MAC_BYTES])
+            URL_SAFE_NO_PAD.encode(&mac.as_ref()[..MAC_BYTES])
         )
     }
 }
@@ -102,6 +105,15 @@ impl PartialEq for Keyring {
     /// By what both would name the same thing.
     fn eq(&self, other: &Self) -> bool {
         self.name(&[], 't') == other.name(&[], 't')
+    }
+}
+
+/// How many bytes are wanted of a secret.
+struct Length(usize);
+
+impl KeyType for Length {
+    fn len(&self) -> usize {
+        self.0
     }
 }
 

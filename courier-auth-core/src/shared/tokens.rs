@@ -296,7 +296,7 @@ impl Peers for SharedTokens {
         let name = self.rings().current.token_name(&self.base_url, grant);
         let name = Keyring::lock_name(&name);
         let mut owner = [0; 16];
-        if getrandom::fill(&mut owner).is_err() {
+        if aws_lc_rs::rand::fill(&mut owner).is_err() {
             return Lock::Unknown;
         }
         let owner = URL_SAFE_NO_PAD.encode(owner);
