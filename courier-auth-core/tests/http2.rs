@@ -37,7 +37,7 @@ async fn a_connection_that_has_gone_silent_is_left() {
     issue("before").await.unwrap();
     silence.send_modify(|times| *times += 1);
     issue("after").await.unwrap();
-    assert_eq!(courier.issued(), 2);
+    assert_eq!(courier.token_requests(), 2);
 }
 
 /// Puts HTTP/2 over TLS in front of an emulator. Returns the port.

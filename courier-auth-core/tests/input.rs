@@ -88,7 +88,7 @@ async fn who_can_sign_in_can_sign_out() {
     for (calls, forget) in forget.into_iter().enumerate() {
         for _ in 0..2 {
             provider.token(&TokenRequest::for_user(42)).await.unwrap();
-            assert_eq!(courier.issued_for("42"), calls + 1);
+            assert_eq!(courier.token_requests_for("42"), calls + 1);
         }
         forget();
     }

@@ -41,7 +41,7 @@ async fn a_page_and_the_route_give_the_same_token() {
     let page = call(&app, get("/", "user-1").to_request()).await;
     let token = call(&app, get(TOKEN, "user-1").to_request()).await;
     assert_eq!(page.body, token.token());
-    assert_eq!(emulator.issued(), 1);
+    assert_eq!(emulator.token_requests(), 1);
 }
 
 #[actix_web::test]
@@ -132,7 +132,7 @@ async fn the_apps_own_401_is_signed_out_and_its_500_is_not() {
         assert!(["who are you?", "no store"].contains(&closed.body.as_str()));
         assert_eq!(closed.header("cache-control"), Some("no-store"));
     }
-    assert_eq!(emulator.issued(), 0);
+    assert_eq!(emulator.token_requests(), 0);
 }
 
 #[actix_web::test]

@@ -51,7 +51,7 @@ async fn a_handler_gets_the_token_that_the_endpoint_gives() {
     );
     assert_eq!(send(app.clone(), get("/maybe")).await.body, "user-1");
     assert_eq!(send(app, get("/by-hand")).await.body, "user-1");
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 }
 
 #[tokio::test]
