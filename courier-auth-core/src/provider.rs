@@ -264,7 +264,7 @@ impl TokenProviderBuilder {
     }
 
     /// What tokens may do unless a request says otherwise. Default: [`Scope::MINIMAL`].
-    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item: Into<Scope>>) -> Self {
         self.scopes = Some(Scopes::new(scopes));
         self
     }

@@ -162,8 +162,9 @@ fn documented_scopes() {
 async fn bad_scopes_and_lifetimes_are_told_where_they_are_used() {
     let provider = TokenProvider::builder("pk_test").build().unwrap();
     let year = Duration::from_secs(366 * 24 * 60 * 60);
+    let nothing: [Scope; 0] = [];
     for request in [
-        TokenRequest::for_user(1).scopes([]),
+        TokenRequest::for_user(1).scopes(&nothing),
         TokenRequest::for_user(1).lifetime(Duration::ZERO),
         TokenRequest::for_user(1).lifetime(Duration::from_secs(9)),
         TokenRequest::for_user(1).lifetime(11 * year),
@@ -177,7 +178,7 @@ async fn bad_scopes_and_lifetimes_are_told_where_they_are_used() {
     assert!(build(Duration::from_secs(10)).is_ok());
     assert!(
         TokenProvider::builder("pk_test")
-            .scopes([])
+            .scopes(&nothing)
             .build()
             .is_err()
     );

@@ -16,7 +16,7 @@ async fn issue_prints_the_token_alone() {
     assert_eq!(claims.exp.unwrap() - claims.iat, 3600);
     let mut scopes: Vec<_> = claims.scope.split(' ').collect();
     assert_eq!(scopes.remove(0), "user_id:user-1");
-    let mut full = Scope::FULL.map(|scope| scope.to_string());
+    let mut full: Vec<_> = Scope::FULL.iter().map(Scope::as_str).collect();
     full.sort();
     assert_eq!(scopes, full, "as in the curl of Courier's page");
     // And so it can be piped.
