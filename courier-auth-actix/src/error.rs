@@ -7,6 +7,9 @@ use crate::reply::{no_store, to_response};
 
 /// Why a [`CourierToken`](crate::CourierToken) could not be extracted.
 ///
+/// Its text may stand on a page: what went wrong between the app and Courier is for the log, and in
+/// [`courier_error`](Self::courier_error) and [`source`](StdError::source).
+///
 /// As a response it is what the token's route would answer: a problem (RFC 9457) that says nothing
 /// that a browser should not know, or the app's own error response.
 #[derive(Debug)]
@@ -63,8 +66,8 @@ impl fmt::Display for CourierTokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Cause::SignedOut(_) => f.write_str("nobody is signed in"),
-            Cause::Failed(error, _) => error.fmt(f),
-            Cause::App(..) => f.write_str("the app cannot tell who is signed in"),
+            Cause::Failed(..) => f.write_str("no Courier token for the signed-in user"),
+            Cause::App(_, status, _) => write!(f, "the app's own check failed with {status}"),
             Cause::NotConfigured(_) => f.write_str("`CourierAuth` is not set up in this app"),
         }
     }
@@ -73,7 +76,7 @@ impl fmt::Display for CourierTokenError {
 impl StdError for CourierTokenError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0 {
-            Cause::Failed(error, _) => error.source(),
+            Cause::Failed(error, _) => Some(error),
             Cause::App(error, ..) => Some(error),
             Cause::SignedOut(_) | Cause::NotConfigured(_) => None,
         }

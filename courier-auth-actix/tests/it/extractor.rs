@@ -85,6 +85,29 @@ async fn a_page_tells_signed_out_from_down() {
     assert_eq!(down.body, format!("{:?}", Some(ErrorKind::ApiKeyRefused)));
 }
 
+#[actix_web::test]
+async fn an_error_is_one_like_any_other() {
+    use std::error::Error;
+
+    async fn shown(token: Result<CourierToken, CourierTokenError>) -> String {
+        let error: Box<dyn Error> = token.unwrap_err().into();
+        let cause = error.source().map(ToString::to_string);
+        format!("{error}: {}", cause.unwrap_or_default())
+    }
+    let emulator = emulator().await;
+    emulator.fail(Fault::status(400));
+    let app = App::new().app_data(by_header(provider(&emulator)));
+    let app = init_service(app.route("/", web::get().to(shown))).await;
+    let answer = call(&app, get("/", "user-1").to_request()).await;
+    assert!(
+        answer
+            .body
+            .starts_with("no Courier token for the signed-in user: Courier "),
+        "{}",
+        answer.body
+    );
+}
+
 /// An `InternalError` that is made from a response gives it away to whoever asks first.
 #[actix_web::test]
 async fn to_ask_whether_nobody_is_signed_in_leaves_the_apps_answer_as_it_is() {
