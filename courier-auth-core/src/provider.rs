@@ -106,8 +106,13 @@ impl TokenProvider {
     /// expires. End the app's own session first, or its page has the next token at once. Tokens in a
     /// shared cache that were issued before are no longer taken from it; a replica that has one
     /// already may hand it out until it ages.
-    pub fn invalidate(&self, user_id: impl TryInto<UserId>) {
-        // With an id that cannot be sent there is no token.
+    ///
+    /// An id that is not valid is ignored: there can be no token for it.
+    pub fn invalidate<U>(&self, user_id: U)
+    where
+        U: TryInto<UserId>,
+        Error: From<U::Error>,
+    {
         if let Ok(user_id) = user_id.try_into() {
             self.0.cache.invalidate(user_id.as_str());
         }

@@ -74,11 +74,6 @@ impl FromStr for Region {
         [Self::Us, Self::Eu]
             .into_iter()
             .find(|known| region.eq_ignore_ascii_case(known.as_str()))
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Configuration,
-                    "the region must be `us` or `eu`",
-                )
-            })
+            .ok_or_else(|| Error::new(ErrorKind::Configuration, "the region must be `us` or `eu`"))
     }
 }
