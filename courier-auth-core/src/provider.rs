@@ -311,8 +311,7 @@ impl TokenProviderBuilder {
         if self.max_users == 0 {
             return Err(Error::new(
                 ErrorKind::Configuration,
-                "a cache for no users would ask Courier for every request: `max_users` must be at \
-                 least 1",
+                "`max_users` must be at least 1",
             ));
         }
         let fallback = default_terms()?;

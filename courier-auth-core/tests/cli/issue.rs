@@ -131,7 +131,7 @@ async fn a_key_in_the_place_of_its_file_is_told_of_and_not_repeated() {
     }
 }
 
-/// An address that is no text would otherwise have the key sent to Courier itself.
+/// An address that is not UTF-8 would otherwise have the key sent to Courier itself.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_setting_that_is_no_text_is_told_of_and_not_left_out() {
@@ -146,7 +146,7 @@ async fn a_setting_that_is_no_text_is_told_of_and_not_left_out() {
         command.env(variable, &no_text);
         let run = finish(command, "").await;
         assert_eq!(run.code, 2, "{}", run.err);
-        assert_eq!(run.err, format!("error: {variable} is no text\n"));
+        assert_eq!(run.err, format!("error: {variable} is not valid UTF-8\n"));
     }
 }
 
