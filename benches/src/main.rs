@@ -87,7 +87,7 @@ async fn upstream(latency: &str) -> Result<()> {
     let emulator = courier.emulator().clone();
     let asked = tokio::task::spawn_blocking(move || {
         for _line in io::stdin().lines() {
-            println!("{}", emulator.issued());
+            println!("{}", emulator.token_requests());
         }
     });
     Ok(asked.await?)

@@ -7,6 +7,9 @@ use crate::reply::{no_store, to_response};
 
 /// Why a [`CourierToken`](crate::CourierToken) could not be extracted.
 ///
+/// Its text may stand on a page: what went wrong between the app and Courier is for the log, and in
+/// [`courier_error`](Self::courier_error) and [`source`](StdError::source).
+///
 /// As a response it is what the token's route would answer: a problem (RFC 9457) that says nothing
 /// that a browser should not know, or the app's own error response.
 #[derive(Debug)]
@@ -23,19 +26,19 @@ impl CourierTokenError {
     /// What went wrong between the app and Courier; `None` if it did not come to that.
     pub fn courier_error(&self) -> Option<&Error> {
         match &self.0 {
-            Cause::Courier(error, _) => Some(error),
+            Cause::Failed(error, _) => Some(error),
             Cause::SignedOut(_) | Cause::App(..) | Cause::NotConfigured(_) => None,
         }
     }
 
-    /// What the endpoint says of this error, or of nobody being signed in. Asked once, here,
-    /// because it may also log.
-    pub(crate) fn courier(endpoint: &Endpoint, error: Option<Error>) -> Self {
-        let reply = endpoint.failure(error.as_ref());
-        Self(match error {
-            Some(error) => Cause::Courier(error, reply),
-            None => Cause::SignedOut(reply),
-        })
+    pub(crate) fn signed_out(endpoint: &Endpoint) -> Self {
+        Self(Cause::SignedOut(endpoint.signed_out()))
+    }
+
+    /// The endpoint is asked once, here, because it may also log.
+    pub(crate) fn failed(endpoint: &Endpoint, error: Error) -> Self {
+        let reply = endpoint.failed(&error);
+        Self(Cause::Failed(error, reply))
     }
 
     pub(crate) fn app(error: ActixError) -> Self {
@@ -63,8 +66,8 @@ impl fmt::Display for CourierTokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Cause::SignedOut(_) => f.write_str("nobody is signed in"),
-            Cause::Courier(error, _) => error.fmt(f),
-            Cause::App(..) => f.write_str("the app cannot tell who is signed in"),
+            Cause::Failed(..) => f.write_str("no Courier token for the signed-in user"),
+            Cause::App(_, status, _) => write!(f, "the app's own check failed with {status}"),
             Cause::NotConfigured(_) => f.write_str("`CourierAuth` is not set up in this app"),
         }
     }
@@ -73,7 +76,7 @@ impl fmt::Display for CourierTokenError {
 impl StdError for CourierTokenError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0 {
-            Cause::Courier(error, _) => error.source(),
+            Cause::Failed(error, _) => Some(error),
             Cause::App(error, ..) => Some(error),
             Cause::SignedOut(_) | Cause::NotConfigured(_) => None,
         }
@@ -83,7 +86,7 @@ impl StdError for CourierTokenError {
 impl ResponseError for CourierTokenError {
     fn status_code(&self) -> StatusCode {
         match &self.0 {
-            Cause::SignedOut(reply) | Cause::Courier(_, reply) | Cause::NotConfigured(reply) => {
+            Cause::SignedOut(reply) | Cause::Failed(_, reply) | Cause::NotConfigured(reply) => {
                 StatusCode::from_u16(reply.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Cause::App(_, status, _) => *status,
@@ -92,7 +95,7 @@ impl ResponseError for CourierTokenError {
 
     fn error_response(&self) -> HttpResponse {
         match &self.0 {
-            Cause::SignedOut(reply) | Cause::Courier(_, reply) | Cause::NotConfigured(reply) => {
+            Cause::SignedOut(reply) | Cause::Failed(_, reply) | Cause::NotConfigured(reply) => {
                 to_response(reply.clone())
             }
             Cause::App(error, _, answer) => answer
@@ -105,7 +108,7 @@ impl ResponseError for CourierTokenError {
 #[derive(Debug)]
 enum Cause {
     SignedOut(Reply),
-    Courier(Error, Reply),
+    Failed(Error, Reply),
     App(ActixError, StatusCode, Answer),
     NotConfigured(Reply),
 }

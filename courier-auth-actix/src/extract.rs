@@ -88,11 +88,11 @@ impl FromRequest for CourierToken {
         async move {
             let endpoint = courier.endpoint();
             let Some(signed_in) = identified.await.map_err(CourierTokenError::app)? else {
-                return Err(CourierTokenError::courier(endpoint, None));
+                return Err(CourierTokenError::signed_out(endpoint));
             };
             match courier.provider().token(&signed_in).await {
                 Ok(token) => Ok(Self(token)),
-                Err(error) => Err(CourierTokenError::courier(endpoint, Some(error))),
+                Err(error) => Err(CourierTokenError::failed(endpoint, error)),
             }
         }
         .boxed_local()

@@ -121,7 +121,7 @@
 //!     let claims = courier.verify(body["token"].as_str().unwrap_or_default())?;
 //!     assert!(claims.scope.starts_with("user_id:user-1 "));
 //! }
-//! assert_eq!(courier.issued(), 1); // the second request was served from the cache
+//! assert_eq!(courier.token_requests(), 1); // the second request was served from the cache
 //! # Ok(())
 //! # }
 //! # actix_web::rt::System::new().block_on(the_signed_in_user_gets_a_token()).unwrap();

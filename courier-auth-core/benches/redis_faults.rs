@@ -210,7 +210,7 @@ impl Bench {
             }
             sleep(Duration::from_millis(2)).await;
         }
-        assert!(self.courier.issued() >= 2 * user);
+        assert!(self.courier.token_requests() >= 2 * user);
         usual.sort_unstable();
         let usual = usual[usual.len() / 2];
         for waits in [&mut before, &mut after] {

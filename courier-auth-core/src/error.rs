@@ -180,6 +180,18 @@ impl ErrorKind {
     }
 }
 
+/// As [`as_str`](ErrorKind::as_str).
+///
+/// ```
+/// # use courier_auth_core::ErrorKind;
+/// assert_eq!(ErrorKind::RateLimited.to_string(), "rate_limited");
+/// ```
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// An error and its causes on one line, for logs.
 pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut line = error.to_string();

@@ -26,7 +26,7 @@
 //! // The second one is the same, and Courier hears nothing of it.
 //! let again = provider.token(&TokenRequest::for_user("user-1")).await?;
 //! assert_eq!(again.id(), token.id());
-//! # assert_eq!(courier.issued(), 1);
+//! # assert_eq!(courier.token_requests(), 1);
 //! # Ok(())
 //! # }
 //! # #[cfg(not(feature = "emulator"))]

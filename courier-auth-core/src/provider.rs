@@ -111,8 +111,13 @@ impl TokenProvider {
     /// expires. End the app's own session first, or its page has the next token at once. Tokens in a
     /// shared cache that were issued before are no longer taken from it; a replica that has one
     /// already may hand it out until it ages.
-    pub fn invalidate(&self, user_id: impl TryInto<UserId>) {
-        // With an id that cannot be sent there is no token.
+    ///
+    /// An id that is not valid is ignored: there can be no token for it.
+    pub fn invalidate<U>(&self, user_id: U)
+    where
+        U: TryInto<UserId>,
+        Error: From<U::Error>,
+    {
         if let Ok(user_id) = user_id.try_into() {
             self.0.cache.invalidate(user_id.as_str());
         }
@@ -273,7 +278,7 @@ impl TokenProviderBuilder {
     }
 
     /// What tokens may do unless a request says otherwise. Default: [`Scope::MINIMAL`].
-    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item: Into<Scope>>) -> Self {
         self.scopes = Some(Scopes::new(scopes));
         self
     }
@@ -316,8 +321,7 @@ impl TokenProviderBuilder {
         if self.max_users == 0 {
             return Err(Error::new(
                 ErrorKind::Configuration,
-                "a cache for no users would ask Courier for every request: `max_users` must be at \
-                 least 1",
+                "`max_users` must be at least 1",
             ));
         }
         let fallback = default_terms()?;

@@ -152,7 +152,7 @@ impl TokenRequest {
     /// What the token may do. Default: the provider's, which are [`Scope::MINIMAL`] unless set.
     ///
     /// Up to 32 different sets of scopes and lifetimes are cached per user.
-    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item: Into<Scope>>) -> Self {
         self.scopes = Some(Scopes::new(scopes));
         self
     }
@@ -357,9 +357,7 @@ mod tests {
     #[test]
     fn equal_sets_are_one_variant() {
         let one = TokenRequest::for_user(1).scopes(Scope::FULL);
-        let mut reversed = Scope::FULL;
-        reversed.reverse();
-        let two = TokenRequest::for_user(1).scopes(reversed);
+        let two = TokenRequest::for_user(1).scopes(Scope::FULL.iter().rev());
         assert_eq!(
             one.grant(&defaults()).unwrap(),
             two.grant(&defaults()).unwrap()

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use crate::{
     error::{Error, ErrorKind},
@@ -164,14 +164,24 @@ impl Scope {
     }
 }
 
-/// Sets to start from.
+/// Sets to start from, for [`TokenRequest::scopes`](crate::TokenRequest::scopes) and
+/// [`TokenProviderBuilder::scopes`](crate::TokenProviderBuilder::scopes).
+///
+/// ```
+/// use courier_auth_core::{Scope, TokenRequest};
+///
+/// let preferences = TokenRequest::for_user("user-1").scopes(Scope::RECOMMENDED);
+/// // One of these sets, and more:
+/// let scopes = [Scope::MINIMAL, &[Scope::READ_PREFERENCES]].concat();
+/// let readable = TokenRequest::for_user("user-1").scopes(scopes);
+/// ```
 impl Scope {
     /// An unread badge that changes nothing.
-    pub const READ_ONLY: [Self; 1] = [Self::INBOX_READ_MESSAGES];
+    pub const READ_ONLY: &'static [Self] = &[Self::INBOX_READ_MESSAGES];
     /// The least with which the Inbox and toasts work. The default.
-    pub const MINIMAL: [Self; 2] = [Self::INBOX_READ_MESSAGES, Self::INBOX_WRITE_EVENTS];
+    pub const MINIMAL: &'static [Self] = &[Self::INBOX_READ_MESSAGES, Self::INBOX_WRITE_EVENTS];
     /// Inbox, toasts and preferences, as Courier's documentation recommends.
-    pub const RECOMMENDED: [Self; 5] = [
+    pub const RECOMMENDED: &'static [Self] = &[
         Self::INBOX_READ_MESSAGES,
         Self::INBOX_WRITE_EVENTS,
         Self::READ_PREFERENCES,
@@ -179,7 +189,7 @@ impl Scope {
         Self::READ_BRANDS,
     ];
     /// Everything a client SDK can use, push tokens included.
-    pub const FULL: [Self; 6] = [
+    pub const FULL: &'static [Self] = &[
         Self::WRITE_USER_TOKENS,
         Self::INBOX_READ_MESSAGES,
         Self::INBOX_WRITE_EVENTS,
@@ -240,13 +250,53 @@ impl fmt::Display for Scope {
     }
 }
 
+impl AsRef<str> for Scope {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// As [`Scope::new`], for scopes from a configuration.
+///
+/// ```
+/// use courier_auth_core::Scope;
+///
+/// let configured = "inbox:read:messages read:preferences";
+/// let scopes: Vec<Scope> = configured.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+/// assert_eq!(scopes, [Scope::INBOX_READ_MESSAGES, Scope::READ_PREFERENCES]);
+/// # Ok::<(), courier_auth_core::Error>(())
+/// ```
+impl FromStr for Scope {
+    type Err = Error;
+
+    fn from_str(scope: &str) -> Result<Self, Error> {
+        Self::new(scope)
+    }
+}
+
+/// As [`Scope::new`].
+impl TryFrom<&str> for Scope {
+    type Error = Error;
+
+    fn try_from(scope: &str) -> Result<Self, Error> {
+        Self::new(scope)
+    }
+}
+
+/// A clone, so that setters take borrowed scopes as well as owned ones.
+impl From<&Self> for Scope {
+    fn from(scope: &Self) -> Self {
+        scope.clone()
+    }
+}
+
 /// Scopes in the one order that makes equal sets equal strings.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Scopes(Arc<str>);
 
 impl Scopes {
-    pub(crate) fn new(scopes: impl IntoIterator<Item = Scope>) -> Result<Self, Error> {
-        let sorted: BTreeSet<Scope> = scopes.into_iter().collect();
+    pub(crate) fn new(scopes: impl IntoIterator<Item: Into<Scope>>) -> Result<Self, Error> {
+        let sorted: BTreeSet<Scope> = scopes.into_iter().map(Into::into).collect();
         if sorted.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidInput,

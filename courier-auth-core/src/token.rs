@@ -307,7 +307,7 @@ fn check_shape(token: &str) -> Result<(), Error> {
     // All bytes, instead of up to the first that is unknown: the compiler does many at a time.
     if !token.bytes().fold(true, |all, byte| all & known(byte)) {
         return Err(bad_answer(
-            "Courier answered with a token that contains characters no token has",
+            "Courier's token contains invalid characters",
         ));
     }
     Ok(())

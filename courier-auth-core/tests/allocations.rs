@@ -82,7 +82,7 @@ async fn a_fresh_token_is_none() {
         assert!(token.is_some_and(|token| token.is_ok()));
     });
     assert_eq!(count, 0);
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn nor_is_one_of_a_user_with_several() {
         }
     });
     assert_eq!(count, 0);
-    assert_eq!(courier.issued(), 2);
+    assert_eq!(courier.token_requests(), 2);
 }
 
 /// The body.

@@ -74,7 +74,7 @@ async fn statuses() {
         assert_eq!(error.kind(), kind, "{status}");
         assert_eq!(error.is_transient(), transient, "{status}");
         assert_eq!(error.status(), Some(status), "{status}");
-        assert_eq!(courier.issued(), calls, "{status}");
+        assert_eq!(courier.token_requests(), calls, "{status}");
     }
 }
 
@@ -84,7 +84,7 @@ async fn x_should_retry_overrides_the_status() {
         let courier = Emulator::start().await.unwrap();
         courier.fail(Fault::status_with(status, &[("x-should-retry", header)]));
         issue(&courier).await.unwrap_err();
-        assert_eq!(courier.issued(), calls, "{status}");
+        assert_eq!(courier.token_requests(), calls, "{status}");
     }
 }
 
@@ -93,7 +93,7 @@ async fn a_failure_that_passes_is_not_noticed() {
     let courier = Emulator::start().await.unwrap();
     courier.fail_next(2, Fault::status(503));
     issue(&courier).await.unwrap();
-    assert_eq!(courier.issued(), 3);
+    assert_eq!(courier.token_requests(), 3);
 }
 
 /// Milliseconds first, then seconds (fractions too), then a date; a minute at most.
@@ -126,14 +126,18 @@ async fn retry_after_in_all_its_forms() {
             after.is_some_and(|after| (low..=high).contains(&after)),
             "{headers:?}: {after:?}"
         );
-        assert_eq!(courier.issued(), 1, "too long to wait for: {headers:?}");
+        assert_eq!(
+            courier.token_requests(),
+            1,
+            "too long to wait for: {headers:?}"
+        );
     }
     for nonsense in ["0", "-5", "soon", "NaN", "inf", "1e400", "", long_ago] {
         let courier = Emulator::start().await.unwrap();
         courier.fail(Fault::status_with(503, &[("retry-after", nonsense)]));
         let error = issue(&courier).await.unwrap_err();
         assert_eq!(error.retry_after(), None, "{nonsense:?}");
-        assert_eq!(courier.issued(), 3, "{nonsense:?}");
+        assert_eq!(courier.token_requests(), 3, "{nonsense:?}");
     }
 }
 
@@ -191,7 +195,7 @@ async fn torn_sockets_and_false_tokens() {
         courier.fail(fault.clone());
         let error = issue(&courier).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{fault:?}: {error}");
-        assert_eq!(courier.issued(), calls, "{fault:?}");
+        assert_eq!(courier.token_requests(), calls, "{fault:?}");
     }))
     .await;
     assert_eq!(elsewhere.calls().len(), 0, "no redirect was followed");
@@ -274,7 +278,7 @@ async fn what_was_refused_is_not_cached() {
             courier.verify(token.await.unwrap().as_str()).is_ok(),
             "{fault:?}"
         );
-        assert_eq!(courier.issued(), 2, "{fault:?}");
+        assert_eq!(courier.token_requests(), 2, "{fault:?}");
     }
 }
 

@@ -38,7 +38,7 @@ async fn a_connection_that_has_gone_silent_is_left() {
     issue("before").await.unwrap();
     silence.send_modify(|times| *times += 1);
     issue("after").await.unwrap();
-    assert_eq!(courier.issued(), 2);
+    assert_eq!(courier.token_requests(), 2);
 }
 
 /// Their calls share a connection, which belongs to the runtime that opened it: one call of the
@@ -71,7 +71,7 @@ fn a_client_on_a_runtime_that_stands_still_keeps_nobody_from_a_token() {
         .block_on(provider.client().issue_token(&bob))
         .unwrap();
     home.block_on(provider.token(&alice)).unwrap();
-    assert_eq!(courier.issued(), 2);
+    assert_eq!(courier.token_requests(), 2);
     drop(worker);
 }
 

@@ -116,7 +116,11 @@ async fn mark_read(answers: &[(u16, &str)]) -> (Result<(), Error>, usize) {
     let inbox = Script::new(answers).await;
     let client = client(&courier, &inbox.url);
     let done = tokio::time::timeout(LIMIT, client.mark_read("user-1", "1-a")).await;
-    assert_eq!(courier.issued(), 1, "one token, however often it is tried");
+    assert_eq!(
+        courier.token_requests(),
+        1,
+        "one token, however often it is tried"
+    );
     (done.unwrap(), inbox.requests().len())
 }
 

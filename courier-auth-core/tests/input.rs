@@ -88,7 +88,7 @@ async fn who_can_sign_in_can_sign_out() {
     for (calls, forget) in forget.into_iter().enumerate() {
         for _ in 0..2 {
             provider.token(&TokenRequest::for_user(42)).await.unwrap();
-            assert_eq!(courier.issued_for("42"), calls + 1);
+            assert_eq!(courier.token_requests_for("42"), calls + 1);
         }
         forget();
     }
@@ -162,8 +162,9 @@ fn documented_scopes() {
 async fn bad_scopes_and_lifetimes_are_told_where_they_are_used() {
     let provider = TokenProvider::builder("pk_test").build().unwrap();
     let year = Duration::from_secs(366 * 24 * 60 * 60);
+    let nothing: [Scope; 0] = [];
     for request in [
-        TokenRequest::for_user(1).scopes([]),
+        TokenRequest::for_user(1).scopes(&nothing),
         TokenRequest::for_user(1).lifetime(Duration::ZERO),
         TokenRequest::for_user(1).lifetime(Duration::from_secs(9)),
         TokenRequest::for_user(1).lifetime(11 * year),
@@ -177,7 +178,7 @@ async fn bad_scopes_and_lifetimes_are_told_where_they_are_used() {
     assert!(build(Duration::from_secs(10)).is_ok());
     assert!(
         TokenProvider::builder("pk_test")
-            .scopes([])
+            .scopes(&nothing)
             .build()
             .is_err()
     );

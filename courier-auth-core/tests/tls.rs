@@ -18,7 +18,7 @@ async fn a_root_certificate_of_ones_own_is_trusted_if_it_is_given() {
     let strangers = client().build().unwrap();
     let error = strangers.issue_token(&request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-    assert_eq!(courier.issued(), 0);
+    assert_eq!(courier.token_requests(), 0);
 
     let trusting = client().root_certificate_pem(authority).build().unwrap();
     let token = trusting.issue_token(&request).await.unwrap();

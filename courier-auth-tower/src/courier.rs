@@ -94,13 +94,13 @@ impl Courier {
             .await
             .map_err(CourierTokenRejection::app)?;
         let Some(request) = signed_in else {
-            let reply = self.endpoint.failure(None);
+            let reply = self.endpoint.signed_out();
             return Err(CourierTokenRejection::signed_out(reply));
         };
         match self.provider().token(&request).await {
             Ok(token) => Ok(CourierToken::new(token)),
             Err(error) => {
-                let reply = self.endpoint.failure(Some(&error));
+                let reply = self.endpoint.failed(&error);
                 Err(CourierTokenRejection::failed(error, reply))
             }
         }

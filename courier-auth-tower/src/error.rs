@@ -8,6 +8,9 @@ use crate::reply::response;
 
 /// Why a handler gets no [`CourierToken`](crate::CourierToken).
 ///
+/// Its text may stand on a page: what went wrong between the app and Courier is for the log, and in
+/// [`courier_error`](Self::courier_error) and [`source`](StdError::source).
+///
 /// As a response it is what the token endpoint would answer; it says nothing about Courier or the
 /// app's set-up that a browser may not know.
 pub struct CourierTokenRejection(Box<Kind>);
@@ -74,12 +77,7 @@ impl fmt::Display for CourierTokenRejection {
         match &*self.0 {
             Kind::SignedOut(_) => f.write_str("nobody is signed in"),
             Kind::Failed(..) => f.write_str("no Courier token for the signed-in user"),
-            Kind::App(status, _) => {
-                write!(
-                    f,
-                    "the app cannot say who is signed in and answers {status}"
-                )
-            }
+            Kind::App(status, _) => write!(f, "the app's own check failed with {status}"),
             Kind::NotConfigured(_) => f.write_str(
                 "no `CourierAuthLayer` is around the handler that asks for a token, or it is \
                      the layer's own hook that asks",

@@ -54,6 +54,12 @@ impl Deref for CourierToken {
     }
 }
 
+impl From<CourierToken> for Token {
+    fn from(token: CourierToken) -> Self {
+        token.0
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for CourierToken {
     type Rejection = CourierTokenRejection;
 

@@ -224,7 +224,7 @@
 //! let ask = || Request::get("/courier/token").body(Body::empty());
 //!
 //! assert_eq!(app.clone().oneshot(ask()?).await?.status(), 200);
-//! assert_eq!(courier.issued_for("user-1"), 1);
+//! assert_eq!(courier.token_requests_for("user-1"), 1);
 //!
 //! // Courier goes down; users notice nothing.
 //! courier.fail(Fault::status(503));

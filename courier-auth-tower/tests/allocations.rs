@@ -113,5 +113,5 @@ async fn a_token_is_few() {
     allocations(&mut below, request("/courier/token"));
     let count = allocations(&mut below, request("/courier/token"));
     assert!(count <= 10, "{count} allocations");
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 }

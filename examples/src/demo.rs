@@ -188,7 +188,7 @@ impl Demo {
             .map(|call| json!({ "users": call.user_ids, "status": call.status }))
             .collect();
         let body = json!({
-            "calls": courier.issued(),
+            "calls": courier.token_requests(),
             "outage": self.outage.load(Ordering::Relaxed),
             "latest": latest,
         });

@@ -41,7 +41,7 @@ async fn a_page_and_the_route_give_the_same_token() {
     let page = call(&app, get("/", "user-1").to_request()).await;
     let token = call(&app, get(TOKEN, "user-1").to_request()).await;
     assert_eq!(page.body, token.token());
-    assert_eq!(emulator.issued(), 1);
+    assert_eq!(emulator.token_requests(), 1);
 }
 
 #[actix_web::test]
@@ -83,6 +83,29 @@ async fn a_page_tells_signed_out_from_down() {
     emulator.fail(Fault::status(401));
     let down = call(&app, get("/", "user-2").to_request()).await;
     assert_eq!(down.body, format!("{:?}", Some(ErrorKind::ApiKeyRefused)));
+}
+
+#[actix_web::test]
+async fn an_error_is_one_like_any_other() {
+    use std::error::Error;
+
+    async fn shown(token: Result<CourierToken, CourierTokenError>) -> String {
+        let error: Box<dyn Error> = token.unwrap_err().into();
+        let cause = error.source().map(ToString::to_string);
+        format!("{error}: {}", cause.unwrap_or_default())
+    }
+    let emulator = emulator().await;
+    emulator.fail(Fault::status(400));
+    let app = App::new().app_data(by_header(provider(&emulator)));
+    let app = init_service(app.route("/", web::get().to(shown))).await;
+    let answer = call(&app, get("/", "user-1").to_request()).await;
+    assert!(
+        answer
+            .body
+            .starts_with("no Courier token for the signed-in user: Courier "),
+        "{}",
+        answer.body
+    );
 }
 
 /// An `InternalError` that is made from a response gives it away to whoever asks first.
@@ -132,7 +155,7 @@ async fn the_apps_own_401_is_signed_out_and_its_500_is_not() {
         assert!(["who are you?", "no store"].contains(&closed.body.as_str()));
         assert_eq!(closed.header("cache-control"), Some("no-store"));
     }
-    assert_eq!(emulator.issued(), 0);
+    assert_eq!(emulator.token_requests(), 0);
 }
 
 #[actix_web::test]

@@ -39,7 +39,7 @@ where
         let user = answer.json()["user_id"].as_str().unwrap().to_owned();
         assert!(claims.scope.starts_with(&format!("user_id:{user} ")));
     } else {
-        assert_eq!(emulator.issued(), 0);
+        assert_eq!(emulator.token_requests(), 0);
         assert_eq!(answer.header("set-cookie"), None);
     }
     answer

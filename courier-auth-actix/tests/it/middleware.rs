@@ -69,7 +69,7 @@ async fn a_session_from_login_to_logout() {
     let session = cookie(&call(&app, logout.to_request()).await);
     let signed_out = token().insert_header(session).to_request();
     assert_eq!(call(&app, signed_out).await.code(), "signed_out");
-    assert_eq!(emulator.issued(), 1);
+    assert_eq!(emulator.token_requests(), 1);
 }
 
 #[actix_web::test]
@@ -227,5 +227,5 @@ async fn middleware_that_turns_requests_away_comes_first() {
         call(&app, get(TOKEN, "user-1").to_request()).await.status,
         402
     );
-    assert_eq!(emulator.issued(), 0);
+    assert_eq!(emulator.token_requests(), 0);
 }

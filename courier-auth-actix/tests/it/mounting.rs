@@ -134,7 +134,7 @@ async fn the_token_alone_at_a_path_of_the_apps_own() {
     let new = call(&app, get(TOKEN, "u").to_request()).await;
     assert_eq!(old.status, 200);
     assert_eq!(old.token(), new.token());
-    assert_eq!(emulator.issued(), 1);
+    assert_eq!(emulator.token_requests(), 1);
 
     let put = get("/api/courier-token", "u").method(Method::PUT);
     let put = call(&app, put.to_request()).await;

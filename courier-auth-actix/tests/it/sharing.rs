@@ -55,7 +55,7 @@ async fn two_workers_share_one_cache() {
     }
     assert_eq!(tokens.len(), 1);
     assert_eq!(threads.count(), 2, "both workers were asked");
-    assert_eq!(emulator.issued(), 1);
+    assert_eq!(emulator.token_requests(), 1);
 }
 
 #[actix_web::test]
@@ -70,7 +70,7 @@ async fn two_hundred_first_requests_are_one_call() {
     let tokens: HashSet<_> = answers.iter().map(|answer| answer.token()).collect();
     assert_eq!(tokens.len(), 1);
     assert_eq!(threads.count(), 2, "both workers were asked");
-    assert_eq!(emulator.issued(), 1);
+    assert_eq!(emulator.token_requests(), 1);
 }
 
 #[actix_web::test]
@@ -81,7 +81,7 @@ async fn an_error_is_shared_too() {
     let request = head("GET", TOKEN, &[(USER_HEADER, "user-1")]);
     let answers = join_all((0..20).map(|_| server.ask(&request))).await;
     assert!(answers.iter().all(|answer| answer.status == 502));
-    assert_eq!(emulator.issued(), 1);
+    assert_eq!(emulator.token_requests(), 1);
 }
 
 #[actix_web::test]
@@ -98,7 +98,7 @@ async fn users_do_not_get_each_others_tokens() {
         let claims = emulator.verify(&token).unwrap();
         assert!(claims.scope.starts_with(&format!("user_id:{user} ")));
     }
-    assert_eq!(emulator.issued(), 10);
+    assert_eq!(emulator.token_requests(), 10);
 }
 
 #[actix_web::test]
@@ -110,11 +110,11 @@ async fn who_hangs_up_leaves_a_token_for_the_next() {
     for _ in 0..3 {
         let mut connection = server.connect().await;
         connection.send(request.as_bytes()).await;
-        until(|| emulator.issued() == 1).await;
+        until(|| emulator.token_requests() == 1).await;
         drop(connection);
     }
     assert!(!server.ask(&request).await.token().is_empty());
-    assert_eq!(emulator.issued(), 1);
+    assert_eq!(emulator.token_requests(), 1);
 }
 
 #[actix_web::test]
@@ -125,10 +125,10 @@ async fn a_request_that_is_dropped_leaves_one_too() {
     let app = init_service(App::new().configure(courier.routes())).await;
     tokio::select! {
         biased;
-        () = until(|| emulator.issued() == 1) => {}
+        () = until(|| emulator.token_requests() == 1) => {}
         answer = call(&app, get(TOKEN, "user-1").to_request()) => panic!("{answer:?}"),
     }
     let answer = call(&app, get(TOKEN, "user-1").to_request()).await;
     assert!(!answer.token().is_empty());
-    assert_eq!(emulator.issued(), 1);
+    assert_eq!(emulator.token_requests(), 1);
 }

@@ -27,12 +27,12 @@ async fn a_worker_that_goes_away_mid_flight() {
     let first = Server::with(&courier);
     let mut connection = first.connect().await;
     connection.send(request.as_bytes()).await;
-    until(|| emulator.issued() == 1).await;
+    until(|| emulator.token_requests() == 1).await;
     first.stop().await;
 
     let second = Server::with(&courier);
     assert!(!second.ask(&request).await.token().is_empty());
-    assert_eq!(emulator.issued(), 2);
+    assert_eq!(emulator.token_requests(), 2);
 }
 
 #[actix_web::test]
@@ -48,7 +48,7 @@ async fn a_runtime_that_is_dropped_mid_flight() {
         System::new().block_on(async {
             let app = init_service(App::new().configure(theirs.routes())).await;
             tokio::select! {
-                () = until(|| watched.issued() == 1) => {}
+                () = until(|| watched.token_requests() == 1) => {}
                 answer = call(&app, get(TOKEN, "user-1").to_request()) => panic!("{answer:?}"),
             }
         });
@@ -59,7 +59,7 @@ async fn a_runtime_that_is_dropped_mid_flight() {
     let app = init_service(App::new().configure(courier.routes())).await;
     let answer = call(&app, get(TOKEN, "user-1").to_request()).await;
     assert!(!answer.token().is_empty());
-    assert_eq!(emulator.issued(), 2);
+    assert_eq!(emulator.token_requests(), 2);
 }
 
 #[actix_web::test]
@@ -79,13 +79,13 @@ async fn a_waiter_takes_over_from_a_runtime_that_is_dropped() {
             }
         });
     });
-    until(|| emulator.issued() == 1).await;
+    until(|| emulator.token_requests() == 1).await;
 
     let app = init_service(App::new().configure(courier.routes())).await;
     let waiter = call(&app, get(TOKEN, "user-1").to_request());
     // Polled first, so that it waits for the flight that is about to be lost.
     let (answer, ()) = tokio::join!(biased; waiter, async { stop.send(()).unwrap() });
     assert!(!answer.token().is_empty());
-    assert_eq!(emulator.issued(), 2);
+    assert_eq!(emulator.token_requests(), 2);
     runtime.join().unwrap();
 }

@@ -8,7 +8,22 @@ use crate::shared::SharedCacheStatus;
 ///
 /// A provider that is not doing well is no reason to take the app out of service: tokens that are
 /// cached are served on.
-#[derive(Clone, Debug)]
+///
+/// The default is that of a provider that was not asked for anything yet, to test a health page with:
+///
+/// ```
+/// use courier_auth_core::Status;
+///
+/// fn health(status: &Status) -> &'static str {
+///     if status.circuit_open || status.api_key_refused { "degraded" } else { "ok" }
+/// }
+///
+/// let mut status = Status::default();
+/// assert_eq!(health(&status), "ok");
+/// status.circuit_open = true;
+/// assert_eq!(health(&status), "degraded");
+/// ```
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Status {
     /// Users in the cache.

@@ -116,7 +116,7 @@ impl Answer {
         let Ok(body) = serde_json::from_slice::<Body>(&self.body) else {
             return error(
                 ErrorKind::BadAnswer,
-                "Courier's inbox answered with something else than GraphQL: see whether the URL \
+                "Courier's inbox answered with something other than GraphQL: see whether the URL \
                  is that of its inbox API"
                     .to_owned(),
             );

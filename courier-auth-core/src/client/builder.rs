@@ -53,7 +53,7 @@ impl CourierClientBuilder {
         let api_key = env::var(API_KEY_VARIABLE).map_err(|error| {
             let problem = match error {
                 env::VarError::NotPresent => "is not set",
-                env::VarError::NotUnicode(_) => "is no text",
+                env::VarError::NotUnicode(_) => "is not valid UTF-8",
             };
             configuration(format!(
                 "{API_KEY_VARIABLE} {problem}: give it an API key of your Courier workspace \
@@ -65,7 +65,7 @@ impl CourierClientBuilder {
         if let Some(url) = env::var_os(BASE_URL_VARIABLE).filter(|url| !url.is_empty()) {
             let url = url
                 .into_string()
-                .map_err(|_| configuration(format!("{BASE_URL_VARIABLE} is no text")))?;
+                .map_err(|_| configuration(format!("{BASE_URL_VARIABLE} is not valid UTF-8")))?;
             builder.base_url = Some(url);
             builder.base_url_name = BASE_URL_VARIABLE;
         }

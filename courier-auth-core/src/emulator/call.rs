@@ -24,8 +24,8 @@ pub struct Call {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     calls: VecDeque<Call>,
-    issued: usize,
-    issued_for: HashMap<String, usize>,
+    token_requests: usize,
+    token_requests_for: HashMap<String, usize>,
 }
 
 impl Log {
@@ -34,9 +34,9 @@ impl Log {
 
     pub(super) fn push(&mut self, call: Call, issuing: bool) {
         if issuing {
-            self.issued += 1;
+            self.token_requests += 1;
             for user_id in &call.user_ids {
-                *self.issued_for.entry(user_id.clone()).or_default() += 1;
+                *self.token_requests_for.entry(user_id.clone()).or_default() += 1;
             }
         }
         if self.calls.len() == Self::CAPACITY {
@@ -49,11 +49,14 @@ impl Log {
         self.calls.iter().cloned().collect()
     }
 
-    pub(super) fn issued(&self) -> usize {
-        self.issued
+    pub(super) fn token_requests(&self) -> usize {
+        self.token_requests
     }
 
-    pub(super) fn issued_for(&self, user_id: &str) -> usize {
-        self.issued_for.get(user_id).copied().unwrap_or_default()
+    pub(super) fn token_requests_for(&self, user_id: &str) -> usize {
+        self.token_requests_for
+            .get(user_id)
+            .copied()
+            .unwrap_or_default()
     }
 }

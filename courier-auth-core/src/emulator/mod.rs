@@ -13,12 +13,12 @@
 //!     .build()?;
 //!
 //! provider.token(&TokenRequest::for_user("user-1")).await?;
-//! assert_eq!(courier.issued(), 1);
+//! assert_eq!(courier.token_requests(), 1);
 //!
 //! // Courier goes down; the token in hand is still good.
 //! courier.fail(Fault::status(503));
 //! provider.token(&TokenRequest::for_user("user-1")).await?;
-//! assert_eq!(courier.issued(), 1);
+//! assert_eq!(courier.token_requests(), 1);
 //! # Ok(())
 //! # }
 //! ```
@@ -35,8 +35,8 @@
 //! | `PUT /requests/{id}/archive` | 204 |
 //!
 //! What can go wrong between a backend and Courier is a [`Fault`], put in the way of the next few calls with
-//! [`Emulator::fail_next`] or of all of them with [`Emulator::fail`]. What arrived is told by [`Emulator::issued`] and
-//! [`Emulator::calls`].
+//! [`Emulator::fail_next`] or of all of them with [`Emulator::fail`]. [`Emulator::token_requests`] and
+//! [`Emulator::calls`] say what arrived.
 //!
 //! The tokens are signed with a secret that is random for each emulator: they mean nothing to the real Courier, and
 //! [`Emulator::verify`] refuses tokens of another emulator.

@@ -55,14 +55,13 @@ impl Emulator {
         }
     }
 
-    /// Whether a request without `expires_in` is refused with a 400. Default: no, it gets a token that never expires.
+    /// Sets whether a request without `expires_in` is refused with a 400, for all clones of this emulator. Default: no,
+    /// it gets a token that never expires.
     ///
     /// Courier did the latter for years; whether it still does is not known.
-    #[must_use]
-    pub fn require_expires_in(self, required: bool) -> Self {
+    pub fn set_require_expires_in(&self, required: bool) {
         let setting = &self.shared.require_expires_in;
         setting.store(required, Ordering::Relaxed);
-        self
     }
 
     /// The API key that a client has to send.
@@ -74,7 +73,7 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// If the token is no JWT, was not signed by this emulator, or has expired.
+    /// If the token is not a JWT, was not signed by this emulator, or has expired.
     pub fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
         let skew = self.state().faults.skew(None);
         self.shared.signer.verify(token, clock::unix_now(skew))
@@ -85,15 +84,15 @@ impl Emulator {
         self.state().log.calls()
     }
 
-    /// How many times `POST /auth/issue-token` was called, whatever the answer, since the start or
-    /// [`clear_calls`](Self::clear_calls).
-    pub fn issued(&self) -> usize {
-        self.state().log.issued()
+    /// How many times `POST /auth/issue-token` was called since the start or [`clear_calls`](Self::clear_calls). Calls
+    /// that failed count too.
+    pub fn token_requests(&self) -> usize {
+        self.state().log.token_requests()
     }
 
-    /// The same, for calls whose scope names this user.
-    pub fn issued_for(&self, user_id: &str) -> usize {
-        self.state().log.issued_for(user_id)
+    /// The same, for calls whose scope names this user. Calls that failed count too.
+    pub fn token_requests_for(&self, user_id: &str) -> usize {
+        self.state().log.token_requests_for(user_id)
     }
 
     /// Forgets the calls and starts counting from zero.
@@ -116,7 +115,7 @@ impl Emulator {
     /// courier.fail_next(1, Fault::status(500));
     /// courier.fail_next(1, Fault::Reset);
     /// provider.token(&TokenRequest::for_user("user-1")).await?; // the third try gets it
-    /// assert_eq!(courier.issued(), 3);
+    /// assert_eq!(courier.token_requests(), 3);
     /// # Ok(()) }
     /// ```
     pub fn fail_next(&self, n: usize, fault: Fault) {
@@ -151,7 +150,7 @@ impl Default for Emulator {
 impl fmt::Debug for Emulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Emulator")
-            .field("issued", &self.issued())
+            .field("token_requests", &self.token_requests())
             .finish_non_exhaustive()
     }
 }
@@ -163,7 +162,10 @@ mod tests {
     #[test]
     fn the_key_does_not_show() {
         let emulator = Emulator::with_api_key("canary");
-        assert_eq!(format!("{emulator:?}"), "Emulator { issued: 0, .. }");
+        assert_eq!(
+            format!("{emulator:?}"),
+            "Emulator { token_requests: 0, .. }"
+        );
         assert_eq!(emulator.api_key(), "canary");
     }
 }

@@ -102,7 +102,7 @@ impl Endpoint {
             rejected: query.filter(|query| !query.is_empty()).and_then(rejected),
         };
         if !matches!(method, "GET" | "HEAD" | "POST") {
-            return Err(self.finish(&call, Reply::method_not_allowed(Self::METHODS)));
+            return Err(self.finish(call.head, Reply::method_not_allowed(Self::METHODS)));
         }
         let conditional = method != "POST";
         for (name, value) in headers {
@@ -112,7 +112,7 @@ impl Endpoint {
                 && value.trim_ascii().eq_ignore_ascii_case(b"cross-site")
                 && !self.cross_site
             {
-                return Err(self.finish(&call, Reply::cross_site()));
+                return Err(self.finish(call.head, Reply::cross_site()));
             }
         }
         Ok(call)
@@ -134,14 +134,18 @@ impl Endpoint {
                 Err(error) => Reply::failed(&error),
             },
         };
-        self.finish(call, reply)
+        self.finish(call.head, reply)
     }
 
-    /// Answers where no token comes of it, e.g. when an extractor fails: nobody signed in (`None`)
-    /// or an error.
-    pub fn failure(&self, error: Option<&Error>) -> Reply {
-        let reply = error.map_or_else(Reply::signed_out, Reply::failed);
-        self.finish(&Call::default(), reply)
+    /// The answer when nobody is signed in, for an extractor, which has no [`Call`].
+    pub fn signed_out(&self) -> Reply {
+        self.finish(false, Reply::signed_out())
+    }
+
+    /// The answer when the provider has no token, for an extractor, which has no [`Call`]. It may
+    /// log the error.
+    pub fn failed(&self, error: &Error) -> Reply {
+        self.finish(false, Reply::failed(error))
     }
 
     /// The token for a call, and what is left of its life.
@@ -154,14 +158,15 @@ impl Endpoint {
         self.provider.get_timed(request, wish)
     }
 
-    fn finish(&self, call: &Call, reply: Reply) -> Reply {
+    fn finish(&self, head: bool, reply: Reply) -> Reply {
         metrics::replied(reply.status());
-        reply.finish(call.head, self.cross_site)
+        reply.finish(head, self.cross_site)
     }
 }
 
-/// A request that [`Endpoint::accept`] let through.
-#[derive(Debug, Default)]
+/// A request that [`Endpoint::accept`] let through. There is no other way to get one, so that its
+/// checks cannot be skipped.
+#[derive(Debug)]
 pub struct Call {
     head: bool,
     held: Held,

@@ -118,7 +118,7 @@ codes! {
     Expires => "expires",
     /// It has no `exp`, so that it never ends.
     NoExpiry => "no-expiry",
-    /// `exp`, `iat` or `nbf` is no time.
+    /// `exp`, `iat` or `nbf` is not a valid timestamp.
     MalformedTime => "malformed-time",
     /// It begins in the future: some clock is wrong.
     NotYetValid => "not-yet-valid",

@@ -85,7 +85,11 @@ fn a_good_token_is_told_apart() {
     assert_eq!(report.token_id.as_ref().map(String::len), Some(22));
     let full = format!(
         "user_id:user-1 {}",
-        Scope::FULL.map(|scope| scope.to_string()).join(" ")
+        Scope::FULL
+            .iter()
+            .map(Scope::as_str)
+            .collect::<Vec<_>>()
+            .join(" ")
     );
     let report = inspection()
         .purposes([

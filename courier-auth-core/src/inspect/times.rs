@@ -151,7 +151,7 @@ fn malformed(name: &str, value: &Value) -> Finding {
     let how = match (milliseconds, value) {
         (true, _) => "is far in the future: a time in milliseconds, where a JWT has seconds?",
         (false, Value::String(_)) => "is text, where a JWT has a number of seconds.",
-        (false, _) => "is no time: a JWT has a number of seconds since 1970.",
+        (false, _) => "is not a valid timestamp: a JWT has a number of seconds since 1970.",
     };
     Finding::new(Error, Code::MalformedTime, format!("`{name}` {how}"))
 }

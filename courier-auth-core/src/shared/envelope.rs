@@ -11,7 +11,7 @@ use super::{SharedCacheError, keys::Keyring};
 pub(super) fn seal(ring: &Keyring, name: &str, plain: &[u8]) -> Result<Vec<u8>, SharedCacheError> {
     let mut nonce = [0; NONCE_BYTES];
     aws_lc_rs::rand::fill(&mut nonce)
-        .map_err(|_| SharedCacheError::new("the system gives no random numbers"))?;
+        .map_err(|_| SharedCacheError::new("the system random number generator failed"))?;
     let payload = Payload {
         msg: plain,
         aad: &bound_to(name),

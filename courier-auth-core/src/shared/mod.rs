@@ -51,6 +51,9 @@ pub(crate) use self::{keys::Rings, tokens::SharedTokens};
 /// * Errors and `Debug` hold no password.
 /// * Nothing blocks the thread.
 ///
+/// The trait is one of the crate [`async-trait`](https://docs.rs/async-trait): to implement it, add
+/// `async-trait` to the app's `Cargo.toml`.
+///
 /// # Example
 ///
 /// A complete one, in memory. With memcached `try_lock` is `add`; in SQL it is an insert that does

@@ -35,7 +35,7 @@ impl Claims {
             Ok(claims) => claims,
             Err(_) if has_header(token) => {
                 return Err(bad_answer(
-                    "Courier issued a JWT whose claims cannot be read, which belongs to nobody",
+                    "Courier issued a JWT whose claims cannot be read, so its user cannot be verified",
                 ));
             }
             Err(_) => return Ok(Self::default()),
@@ -45,13 +45,13 @@ impl Claims {
             claim => match claim.as_f64() {
                 Some(seconds) if (0.0..MAX_SECONDS).contains(&seconds) => Ok(Some(seconds)),
                 _ => Err(bad_answer(format!(
-                    "Courier issued a token whose `{name}` claim is no time"
+                    "Courier issued a token whose `{name}` claim is not a valid timestamp"
                 ))),
             },
         };
         let Value::String(scope) = claims.scope else {
             return Err(bad_answer(
-                "Courier issued a token without a `scope` claim, which belongs to nobody",
+                "Courier issued a token without a `scope` claim, so its user cannot be verified",
             ));
         };
         Ok(Self {

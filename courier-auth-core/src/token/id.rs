@@ -1,7 +1,9 @@
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::error::{Error, ErrorKind};
 
 /// The name of a token that does not reveal it: the first 16 bytes of its SHA-256, base64url.
 ///
@@ -22,8 +24,15 @@ impl TokenId {
         Self(id)
     }
 
-    /// Reads an id that a browser sent back; `None` if it cannot be one.
-    pub fn parse(id: &str) -> Option<Self> {
+    /// The id's 22 characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl TokenId {
+    /// As [`FromStr`], without an error to allocate: browsers may send any number that are malformed.
+    pub(crate) fn parse(id: &str) -> Option<Self> {
         let digits: [u8; 22] = id.as_bytes().try_into().ok()?;
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         digits
@@ -32,15 +41,31 @@ impl TokenId {
             .then_some(Self(digits))
     }
 
-    /// The id's 22 characters.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+    pub(crate) fn as_bytes(&self) -> &[u8; 22] {
+        &self.0
     }
 }
 
-impl TokenId {
-    pub(crate) fn as_bytes(&self) -> &[u8; 22] {
-        &self.0
+/// Reads an id that a browser sent back; what cannot be one is an [`ErrorKind::InvalidInput`].
+///
+/// ```
+/// use courier_auth_core::TokenId;
+///
+/// let held: TokenId = "hkzAOoyVoVoTQz_Iwlc8pQ".parse()?;
+/// assert_eq!(held.as_str(), "hkzAOoyVoVoTQz_Iwlc8pQ");
+/// assert!("\"hkzAOoyVoVoTQz_Iwlc8pQ\"".parse::<TokenId>().is_err()); // the quotes of an ETag
+/// # Ok::<(), courier_auth_core::Error>(())
+/// ```
+impl FromStr for TokenId {
+    type Err = Error;
+
+    fn from_str(id: &str) -> Result<Self, Error> {
+        Self::parse(id).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidInput,
+                "a token id has 22 characters: letters, digits, `-` and `_`",
+            )
+        })
     }
 }
 

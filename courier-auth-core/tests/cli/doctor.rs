@@ -14,7 +14,7 @@ async fn doctor_finds_nothing_where_nothing_is_wrong() {
     assert_eq!(run.code, 0, "{}", run.out);
     assert_eq!(run.out.matches('✓').count(), 8, "{}", run.out);
     assert!(run.out.contains("Tokens can be issued from here."));
-    assert_eq!(courier.issued_for("courier-token-doctor"), 1);
+    assert_eq!(courier.token_requests_for("courier-token-doctor"), 1);
     let call = courier.calls().pop().unwrap();
     assert_eq!(call.expires_in.as_deref(), Some("300 seconds"));
 
@@ -22,7 +22,7 @@ async fn doctor_finds_nothing_where_nothing_is_wrong() {
     let json = run.json();
     assert_eq!(json["ok"], true);
     assert_eq!(json["token"]["user_ids"], serde_json::json!(["user-1"]));
-    assert_eq!(courier.issued_for("user-1"), 1);
+    assert_eq!(courier.token_requests_for("user-1"), 1);
 }
 
 /// The check that fails, its code, and the exit status.
@@ -158,7 +158,7 @@ async fn a_machine_without_authorities_is_told_of_and_does_for_an_emulator() {
     let (url, _) = server::behind_tls(&courier).await;
     let run = finish(bare(&["issue", "--user", "u", "--base-url", &url]), "").await;
     assert_eq!(run.code, 2, "{}", run.err);
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 }
 
 #[tokio::test]

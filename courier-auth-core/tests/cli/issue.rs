@@ -16,7 +16,7 @@ async fn issue_prints_the_token_alone() {
     assert_eq!(claims.exp.unwrap() - claims.iat, 3600);
     let mut scopes: Vec<_> = claims.scope.split(' ').collect();
     assert_eq!(scopes.remove(0), "user_id:user-1");
-    let mut full = Scope::FULL.map(|scope| scope.to_string());
+    let mut full: Vec<_> = Scope::FULL.iter().map(Scope::as_str).collect();
     full.sort();
     assert_eq!(scopes, full, "as in the curl of Courier's page");
     // And so it can be piped.
@@ -131,7 +131,7 @@ async fn a_key_in_the_place_of_its_file_is_told_of_and_not_repeated() {
     }
 }
 
-/// An address that is no text would otherwise have the key sent to Courier itself.
+/// An address that is not UTF-8 would otherwise have the key sent to Courier itself.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_setting_that_is_no_text_is_told_of_and_not_left_out() {
@@ -146,7 +146,7 @@ async fn a_setting_that_is_no_text_is_told_of_and_not_left_out() {
         command.env(variable, &no_text);
         let run = finish(command, "").await;
         assert_eq!(run.code, 2, "{}", run.err);
-        assert_eq!(run.err, format!("error: {variable} is no text\n"));
+        assert_eq!(run.err, format!("error: {variable} is not valid UTF-8\n"));
     }
 }
 

@@ -41,7 +41,7 @@ impl Drill {
         let mut users = users("user", 50);
         visits(&mut users, &ask).await;
         assert!(users.iter().all(User::has_token), "Courier is up");
-        assert_eq!(self.courier.issued(), users.len());
+        assert_eq!(self.courier.token_requests(), users.len());
         sleep(age).await;
 
         self.courier.fail(down);
@@ -61,7 +61,7 @@ impl Drill {
                 }
             }
         );
-        let calls = self.courier.issued() - users.len();
+        let calls = self.courier.token_requests() - users.len();
         let (outage, most) = (start.elapsed(), bound(start.elapsed()));
         println!("down {outage:.1?}: {calls} calls to Courier of at most {most}");
         assert!(calls <= most);
@@ -72,7 +72,7 @@ impl Drill {
         users.append(&mut new_users);
         let back = join_all(users.iter_mut().map(|user| user.comes_back(&ask)));
         timeout(RECOVERY, back).await.expect("all users recover");
-        let calls = self.courier.issued();
+        let calls = self.courier.token_requests();
         println!("recovery: {calls} calls, {:.1?}", start.elapsed());
         assert!(calls <= users.len() + 48, "a storm");
     }

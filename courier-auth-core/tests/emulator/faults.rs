@@ -118,7 +118,7 @@ async fn a_hanging_call_holds_up_no_other() {
         .write_all(raw_request(&courier).as_bytes())
         .await
         .unwrap();
-    until(|| courier.issued() == 1).await;
+    until(|| courier.token_requests() == 1).await;
     assert_eq!(courier.calls()[0].status, None);
 
     let (first, second) = (usual(), usual());
@@ -200,8 +200,8 @@ async fn tokens_that_are_not_as_asked() {
         wrong.scope,
         "user_id:mallory inbox:read:messages inbox:write:events"
     );
-    assert_eq!(courier.issued_for("user-1"), 1);
-    assert_eq!(courier.issued_for("mallory"), 0);
+    assert_eq!(courier.token_requests_for("user-1"), 1);
+    assert_eq!(courier.token_requests_for("mallory"), 0);
 
     courier.fail_next(1, Fault::ShortLife(Duration::from_secs(5)));
     let short = claims(&courier, &usual()).await;

@@ -33,14 +33,17 @@ async fn the_log_tells_what_was_asked() {
     assert_eq!(calls[2].status, Some(401));
     assert_eq!(calls[2].path, "/auth/issue-token");
     assert_eq!(calls[3].path, "/");
-    assert_eq!(courier.issued(), 3);
-    assert_eq!(courier.issued_for("user-1"), 2);
-    assert_eq!(courier.issued_for("b"), 1);
-    assert_eq!(courier.issued_for("nobody"), 0);
+    assert_eq!(courier.token_requests(), 3);
+    assert_eq!(courier.token_requests_for("user-1"), 2);
+    assert_eq!(courier.token_requests_for("b"), 1);
+    assert_eq!(courier.token_requests_for("nobody"), 0);
 
     courier.clear_calls();
     assert_eq!(courier.calls(), []);
-    assert_eq!((courier.issued(), courier.issued_for("b")), (0, 0));
+    assert_eq!(
+        (courier.token_requests(), courier.token_requests_for("b")),
+        (0, 0)
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ async fn a_connection_serves_several_requests() {
         let answer = next_answer(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     }
-    assert_eq!(courier.issued(), 3);
+    assert_eq!(courier.token_requests(), 3);
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn a_dropped_server_closes_port_and_connections() {
     let rest = bounded(open.read(&mut [0; 1])).await;
     assert!(matches!(rest, Ok(0) | Err(_)));
     assert_eq!(
-        emulator.issued(),
+        emulator.token_requests(),
         1,
         "a handle to the emulator outlives the listener"
     );

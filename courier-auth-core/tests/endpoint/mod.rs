@@ -168,7 +168,11 @@ impl Case {
         } else {
             check.script(self, first.as_ref());
         }
-        check.equal("calls to Courier", courier.issued(), self.expect.calls);
+        check.equal(
+            "calls to Courier",
+            courier.token_requests(),
+            self.expect.calls,
+        );
         check.problems
     }
 }

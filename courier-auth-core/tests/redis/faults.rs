@@ -200,10 +200,10 @@ async fn a_burst_while_it_is_away(kind: Kind) {
     let proxy = Proxy::before(&redis.address(), Way::Clear).await;
     let replica = working(&courier, &redis, &proxy.url()).await;
     proxy.set(Way::BlackHole);
-    let before = courier.issued();
+    let before = courier.token_requests();
     let users: Vec<_> = (0..200).map(|user| format!("burst-{user}")).collect();
     join_all(users.iter().map(|user| token(&courier, &replica, user))).await;
-    assert_eq!(courier.issued(), before + users.len());
+    assert_eq!(courier.token_requests(), before + users.len());
     assert!(counts(&replica).bypassing);
 }
 
@@ -233,7 +233,7 @@ async fn working(courier: &EmulatorServer, redis: &Server, url: &str) -> TokenPr
 /// Cold users get their tokens as if there were no Redis, one after the other and many at once.
 pub(crate) async fn is_endured(courier: &EmulatorServer, replica: &TokenProvider) {
     let log = Log::begin();
-    let (issued, errors) = (courier.issued(), counts(replica).errors);
+    let (issued, errors) = (courier.token_requests(), counts(replica).errors);
     for user in 0..20 {
         token(courier, replica, &format!("{issued}-one-{user}")).await;
     }
@@ -241,7 +241,7 @@ pub(crate) async fn is_endured(courier: &EmulatorServer, replica: &TokenProvider
         .map(|user| format!("{issued}-many-{user}"))
         .collect();
     join_all(users.iter().map(|user| token(courier, replica, user))).await;
-    assert_eq!(courier.issued(), issued + 100);
+    assert_eq!(courier.token_requests(), issued + 100);
 
     eventually(async || counts(replica).bypassing).await;
     let counts = counts(replica);

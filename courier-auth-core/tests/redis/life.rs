@@ -95,7 +95,7 @@ async fn commands_of_a_users_life(kind: Kind) {
             "GETRANGE tombstone 0 24576"
         ]
     );
-    assert_eq!(courier.issued(), 2);
+    assert_eq!(courier.token_requests(), 2);
 
     one.invalidate("alice");
     eventually(async || redis.keys().await.len() == 2).await;

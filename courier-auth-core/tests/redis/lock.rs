@@ -34,7 +34,7 @@ async fn one_replica_of_many_refreshes(kind: Kind) {
     for replica in &replicas {
         token(&courier, replica, "alice").await;
     }
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 
     sleep_until(aging).await;
     courier.fail(Fault::Latency(Duration::from_millis(500)));
@@ -58,7 +58,7 @@ async fn one_replica_of_many_refreshes(kind: Kind) {
         new == replicas.len()
     })
     .await;
-    assert_eq!(courier.issued(), 2);
+    assert_eq!(courier.token_requests(), 2);
     // The token, and no lock.
     assert_eq!(redis.keys().await.len(), 1);
 }

@@ -36,7 +36,7 @@ async fn tokens_are_shared_on_a_cluster(kind: Kind) {
     one.invalidate("user-0");
     eventually(async || cluster.keys().await.len() == users.len() + 1).await;
     token(&courier, &new(), "user-0").await;
-    assert_eq!(courier.issued(), users.len() + 1);
+    assert_eq!(courier.token_requests(), users.len() + 1);
 }
 
 async fn slots_move_under_way(kind: Kind) {
@@ -59,7 +59,7 @@ async fn slots_move_under_way(kind: Kind) {
     // Many at once may find nothing: the client sends `ASKING` and the command apart, so that others
     // come between. Users get their tokens all the same, by a call to Courier each at most.
     all(&courier, &before, &users).await;
-    assert!(courier.issued() <= 2 * users.len());
+    assert!(courier.token_requests() <= 2 * users.len());
     // One after the other finds all.
     finds(&courier, || on(&courier, &cluster), &users).await;
     for (slot, from, to) in moved {
@@ -80,7 +80,7 @@ async fn a_master_dies_and_its_replica_takes_over(kind: Kind) {
 
     cluster.nodes[0].kill();
     all(&courier, &one, &users("during", 60)).await;
-    assert_eq!(courier.issued(), 120);
+    assert_eq!(courier.token_requests(), 120);
     cluster.wait_for_failover(0).await;
     let mut round = 0;
     eventually(async || {

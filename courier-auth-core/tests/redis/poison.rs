@@ -27,10 +27,10 @@ async fn garbage_is_a_miss(kind: Kind) {
     }
     // Redis does not tell an empty value from none: a miss too, but nothing to be counted.
     world.put(b"").await;
-    let before = world.courier.issued();
+    let before = world.courier.token_requests();
     let replica = world.replica();
     token(&world.courier, &replica, USER).await;
-    assert_eq!(world.courier.issued(), before + 1);
+    assert_eq!(world.courier.token_requests(), before + 1);
     let counts = counts(&replica);
     assert_eq!((counts.poisoned, counts.errors), (0, 0), "{counts:?}");
     world.is_healed(b"").await;
@@ -75,10 +75,10 @@ async fn another_type_is_a_miss(kind: Kind) {
     let world = World::new(kind).await;
     let _one: u64 = world.redis.ask(&["DEL", &world.key]).await;
     let _one: u64 = world.redis.ask(&["LPUSH", &world.key, "x"]).await;
-    let before = world.courier.issued();
+    let before = world.courier.token_requests();
     let replica = world.replica();
     token(&world.courier, &replica, USER).await;
-    assert_eq!(world.courier.issued(), before + 1);
+    assert_eq!(world.courier.token_requests(), before + 1);
     let counts = counts(&replica);
     assert_eq!((counts.poisoned, counts.errors), (1, 0), "{counts:?}");
     eventually(async || world.redis.ask::<String>(&["TYPE", &world.key]).await == "string").await;
@@ -164,10 +164,10 @@ impl World {
     async fn is_a_miss(&self, value: &[u8]) {
         loop {
             self.put(value).await;
-            let before = self.courier.issued();
+            let before = self.courier.token_requests();
             let replica = self.replica();
             token(&self.courier, &replica, USER).await;
-            assert_eq!(self.courier.issued(), before + 1);
+            assert_eq!(self.courier.token_requests(), before + 1);
             self.is_healed(value).await;
             let counts = counts(&replica);
             // The machine was too busy: the value was not seen.

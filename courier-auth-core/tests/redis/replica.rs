@@ -50,14 +50,14 @@ pub(crate) async fn finds(
     users: &[String],
 ) -> TokenProvider {
     for _ in 0..100 {
-        let (issued, replica) = (courier.issued(), new());
+        let (issued, replica) = (courier.token_requests(), new());
         for user in users {
             token(courier, &replica, user).await;
         }
         let counts = counts(&replica);
         if counts.errors == 0 {
             assert_eq!(counts.hits, users.len() as u64, "{counts:?}");
-            assert_eq!(courier.issued(), issued);
+            assert_eq!(courier.token_requests(), issued);
             return replica;
         }
     }

@@ -39,16 +39,16 @@ async fn a_new_api_key_costs_no_calls(kind: Kind) {
         .build()
         .unwrap();
     token(&tokens, &told, "alice").await;
-    assert_eq!(new.issued(), 0);
+    assert_eq!(new.token_requests(), 0);
 
     let untold = replica(&new, &redis.url());
     token(&new, &untold, "alice").await;
-    assert_eq!(new.issued(), 1);
+    assert_eq!(new.token_requests(), 1);
 
     // Now there is one under the new key too, and it is found by whoever knows that one alone.
     eventually(async || redis.keys().await.len() == 2).await;
     token(&new, &replica(&new, &redis.url()), "alice").await;
-    assert_eq!(new.issued(), 1);
+    assert_eq!(new.token_requests(), 1);
 }
 
 async fn an_encryption_key_outlives_api_keys(kind: Kind) {
@@ -65,7 +65,7 @@ async fn an_encryption_key_outlives_api_keys(kind: Kind) {
     eventually(async || redis.keys().await.len() == 1).await;
     // This one could not have a token issued.
     token(&courier, &with("pk_test_other", 1), "alice").await;
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
     token(&courier, &with("pk_test_canary", 2), "alice").await;
-    assert_eq!(courier.issued(), 2);
+    assert_eq!(courier.token_requests(), 2);
 }

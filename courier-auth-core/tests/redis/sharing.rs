@@ -34,7 +34,7 @@ async fn a_token_is_issued_once_for_all_replicas(kind: Kind) {
     eventually(async || redis.keys().await.len() == 1).await;
     let other = finds(&courier, new, &users("user", 1)).await;
     assert_eq!(token(&courier, &other, "user-0").await.id(), first.id());
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 
     let ttl: u64 = redis.ask(&["PTTL", &redis.keys().await[0]]).await;
     let left = first.expires_in().as_millis() as u64;
@@ -79,7 +79,7 @@ async fn an_invalidated_user_gets_a_new_token_from_every_replica_that_has_none(k
     eventually(async || redis.keys().await.len() == 2).await;
     let third = token(&courier, &new(), "user-0").await;
     assert_ne!(third.id(), old.id());
-    assert_eq!(courier.issued(), 2);
+    assert_eq!(courier.token_requests(), 2);
     // A fresh token is served without a look.
     assert_eq!(token(&courier, &two, "user-0").await.id(), old.id());
 
@@ -105,7 +105,7 @@ async fn a_prefix_keeps_apps_apart(kind: Kind) {
     let user = users("user", 1);
     for (number, prefix) in ["shop", "forum"].into_iter().enumerate() {
         token(&courier, &app(prefix), "user-0").await;
-        assert_eq!(courier.issued(), number + 1);
+        assert_eq!(courier.token_requests(), number + 1);
         eventually(async || redis.keys().await.len() == number + 1).await;
     }
     for prefix in ["shop", "forum"] {

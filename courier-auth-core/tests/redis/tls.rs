@@ -35,7 +35,7 @@ async fn tokens_are_shared_over_tls() {
     let url = format!("rediss://localhost:{}/", redis.port());
     let trusting = || {
         let cache = RedisCache::new(&url).unwrap();
-        let cache = cache.root_certificate_pem(fs::read(&authority).unwrap());
+        let cache = cache.only_root_certificate_pem(fs::read(&authority).unwrap());
         sharing(&courier, cache.unwrap())
     };
     // A handshake takes longer than a user waits, so the first ones may go without.

@@ -115,7 +115,7 @@ pub(crate) async fn within<F: Future>(future: F) -> F::Output {
 /// Waits until Courier has been called so often: the emulator has no signal for it.
 pub(crate) async fn called(courier: &Emulator, times: usize) {
     within(async {
-        while courier.issued() < times {
+        while courier.token_requests() < times {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     })

@@ -13,7 +13,7 @@ use courier_auth_tower::{CourierAuthLayer, CourierToken, CourierTokenRejection, 
 use crate::app::{anonymous, by_header, courier, get, provider, send};
 
 async fn page(token: CourierToken) -> String {
-    let token: Token = token.into_inner();
+    let token = Token::from(token);
     format!("{} {}", token.user_id(), token.as_str())
 }
 
@@ -51,7 +51,7 @@ async fn a_handler_gets_the_token_that_the_endpoint_gives() {
     );
     assert_eq!(send(app.clone(), get("/maybe")).await.body, "user-1");
     assert_eq!(send(app, get("/by-hand")).await.body, "user-1");
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_rejection_is_an_error_like_any_other() {
         .layer(by_header(&courier));
     let seen = send(app.clone(), get("/")).await.body;
     assert!(
-        seen.starts_with("no Courier token for the signed-in user: "),
+        seen.starts_with("no Courier token for the signed-in user: Courier "),
         "{seen}"
     );
     let seen = send(app, anonymous("GET", "/")).await.body;

@@ -29,7 +29,7 @@ async fn two_hundred_first_requests_of_one_user_are_one_call() {
     let token =
         |body: &String| serde_json::from_str::<serde_json::Value>(body).unwrap()["token"].clone();
     assert!(answers.iter().all(|body| token(body) == token(&answers[0])));
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn who_hangs_up_leaves_the_token_for_the_next() {
     called(&courier, 1).await;
     drop(caller);
     assert!(send(app, get("/courier/token")).await.user().is_some());
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_caller_that_is_aborted_leaves_the_token_for_the_next() {
     caller.abort();
     assert!(caller.await.unwrap_err().is_cancelled());
     assert!(send(app, get("/courier/token")).await.user().is_some());
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 }
 
 #[test]
@@ -95,5 +95,5 @@ fn the_runtime_that_asked_courier_goes_away() {
 
     let next = worker().block_on(send(app, get("/courier/token")));
     assert_eq!(next.user().unwrap(), "user-1");
-    assert_eq!(courier.issued(), 2);
+    assert_eq!(courier.token_requests(), 2);
 }

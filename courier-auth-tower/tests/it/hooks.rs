@@ -160,7 +160,7 @@ async fn an_error_of_the_app_stays_as_it_is() {
     let cached = ask(CourierAuthLayer::new(provider, cached)).await;
     assert_eq!(cached.status, StatusCode::GONE);
     assert_eq!(cached.header("cache-control"), "max-age=60");
-    assert_eq!(courier.issued(), 1);
+    assert_eq!(courier.token_requests(), 1);
 }
 
 #[tokio::test]

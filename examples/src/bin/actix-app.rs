@@ -175,7 +175,7 @@ mod tests {
         let second: Value = call_and_read_body_json(&two, request().to_request()).await;
         assert_eq!(first["user_id"], "alice");
         assert_eq!(first["token"], second["token"]);
-        assert_eq!(demo.emulator().unwrap().issued(), 1);
+        assert_eq!(demo.emulator().unwrap().token_requests(), 1);
     }
 
     #[actix_web::test]

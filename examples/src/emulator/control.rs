@@ -41,7 +41,7 @@ async fn overview(State(courier): State<Courier>) -> Response {
         .iter()
         .map(|(user, mailbox)| json!({ "user_id": user, "messages": mailbox.all().count() }));
     let overview = json!({
-        "tokens_asked_for": courier.tokens().issued(),
+        "tokens_asked_for": courier.tokens().token_requests(),
         "users": users.collect::<Vec<_>>(),
         "sockets": sockets,
         "tracked": state.tracked,

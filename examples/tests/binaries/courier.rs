@@ -30,7 +30,7 @@ async fn talks_to_courier(binary: &str) {
     alice.sign_in("alice").await;
     let token = alice.token().await;
     assert!(courier.verify(token["token"].as_str().unwrap()).is_ok());
-    assert_eq!(courier.issued_for("alice"), 1);
+    assert_eq!(courier.token_requests_for("alice"), 1);
     assert_eq!(
         courier.calls()[0].expires_in.as_deref(),
         Some("600 seconds")

@@ -115,7 +115,7 @@ async fn faults_of_the_inbox() {
     courier.fail_next(Surface::Inbox, 1, InboxFault::Status(503));
     client.mark_read("alice", &message).await.unwrap();
     assert!(courier.messages("alice")[0].read.is_some());
-    assert_eq!(courier.tokens().issued(), 4);
+    assert_eq!(courier.tokens().token_requests(), 4);
 }
 
 /// Whichever way Courier says that a scope is missing: here none is.

@@ -133,5 +133,5 @@ async fn the_cores_faults_are_carried_out() {
     courier.tokens().fail_next(1, Fault::Hang);
     let patience = tokio::time::timeout(Duration::from_millis(100), issue(&courier)).await;
     assert!(patience.is_err());
-    assert_eq!(courier.tokens().issued(), 7);
+    assert_eq!(courier.tokens().token_requests(), 7);
 }

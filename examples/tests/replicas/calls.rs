@@ -74,9 +74,9 @@ impl Record {
     fn read(&self) {
         let mut record = self.calls.lock().unwrap();
         let (calls, count) = loop {
-            let before = self.courier.issued();
+            let before = self.courier.token_requests();
             let calls = self.courier.calls();
-            if self.courier.issued() == before {
+            if self.courier.token_requests() == before {
                 break (calls, before);
             }
         };

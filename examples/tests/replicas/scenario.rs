@@ -73,7 +73,7 @@ async fn three_replicas_share_one_redis() {
         driver.answers(),
         start.elapsed(),
         driver.retries(),
-        courier.issued(),
+        courier.token_requests(),
     );
     let (down, up): (Vec<&Period>, Vec<&Period>) = periods
         .iter()

@@ -122,10 +122,10 @@ fn unread(path: &Path, error: &io::Error) -> Failure {
     Failure::usage(format!("cannot read {}: {error}", path.display()))
 }
 
-/// One that is no text is not as good as none: the key would go to Courier and not where it should.
+/// One that is not UTF-8 does not count as unset: the key would go to Courier and not where it should.
 fn variable(name: &str) -> Result<Option<String>, Failure> {
     let text = env::var_os(name).map(OsString::into_string).transpose();
-    text.map_err(|_| Failure::usage(format!("{name} is no text")))
+    text.map_err(|_| Failure::usage(format!("{name} is not valid UTF-8")))
 }
 
 const API_KEY: &str = "COURIER_API_KEY";

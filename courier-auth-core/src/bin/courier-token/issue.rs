@@ -85,7 +85,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
 
 fn scopes(words: &[String]) -> Result<Vec<Scope>, Failure> {
     if words.is_empty() {
-        return Ok(Scope::FULL.into());
+        return Ok(Scope::FULL.to_vec());
     }
     let words = words
         .iter()

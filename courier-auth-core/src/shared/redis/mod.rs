@@ -68,13 +68,16 @@ impl RedisCache {
         self
     }
 
-    /// Trusts this certificate authority (PEM) *instead of* those of the system. Can be called
-    /// several times. Default: those of the system.
+    /// Trusts this certificate authority (PEM), and those of other calls, *instead of* the system's.
+    /// Default: the system's.
+    ///
+    /// [`TokenProviderBuilder::root_certificate_pem`](crate::TokenProviderBuilder::root_certificate_pem)
+    /// differs: for calls to Courier it adds an authority to the system's.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] when it is no PEM, or the URL does not begin with `rediss://`.
-    pub fn root_certificate_pem(self, pem: impl AsRef<[u8]>) -> Result<Self, Error> {
+    /// [`ErrorKind::Configuration`] when it is not PEM, or the URL does not begin with `rediss://`.
+    pub fn only_root_certificate_pem(self, pem: impl AsRef<[u8]>) -> Result<Self, Error> {
         let source = self.links.source().trusting(pem.as_ref())?;
         Ok(Self {
             links: Links::new(source),
@@ -197,7 +200,7 @@ fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
     if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
         return Err(configuration(
             "the Redis URL says `#insecure`, which would accept every certificate: name the \
-             authority with `root_certificate_pem` instead",
+             authority with `only_root_certificate_pem` instead",
         ));
     }
     Ok(info)

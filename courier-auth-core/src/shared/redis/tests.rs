@@ -186,7 +186,7 @@ fn certificates_are_checked() {
         "no PEM",
         "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n",
     ] {
-        let error = redis().root_certificate_pem(bad).unwrap_err();
+        let error = redis().only_root_certificate_pem(bad).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{bad}");
     }
     let key = rcgen::KeyPair::generate().unwrap();
@@ -195,12 +195,12 @@ fn certificates_are_checked() {
         .unwrap();
     let cache = redis()
         .prefix("shop")
-        .root_certificate_pem(certificate.pem())
+        .only_root_certificate_pem(certificate.pem())
         .unwrap();
     assert!(format!("{cache:?}").contains("shop"), "the prefix stays");
     let plain = RedisCache::new("redis://localhost").unwrap();
     assert!(
-        plain.root_certificate_pem(certificate.pem()).is_err(),
+        plain.only_root_certificate_pem(certificate.pem()).is_err(),
         "it would do nothing"
     );
 }
