@@ -18,7 +18,7 @@ use crate::{
 #[async_trait]
 pub(crate) trait Peers: fmt::Debug + Send + Sync + 'static {
     /// Whether looking is worth it now.
-    fn is_reachable(&self, now: Instant) -> bool;
+    fn may_look(&self, now: Instant) -> bool;
 
     /// The token that another replica was issued, other than the one to avoid. Within
     /// [`FIND_LIMIT`].

@@ -255,7 +255,7 @@ impl SharedTokens {
 
 #[async_trait]
 impl Peers for SharedTokens {
-    fn is_reachable(&self, now: Instant) -> bool {
+    fn may_look(&self, now: Instant) -> bool {
         self.guard.may_read(now)
     }
 
