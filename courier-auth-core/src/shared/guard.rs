@@ -42,9 +42,13 @@ impl Guard {
         }
     }
 
-    /// Whether a read would be let through.
-    pub(super) fn may_read(&self, now: Instant) -> bool {
-        self.reads.breaker.would_admit(now)
+    /// Whether a read would be let through; one that would not is left out.
+    pub(super) fn admits_read(&self, now: Instant) -> bool {
+        let admits = self.reads.breaker.would_admit(now);
+        if !admits {
+            self.left_out("read");
+        }
+        admits
     }
 
     /// Lets a read through, if it is worth it, and no longer than `limit`.

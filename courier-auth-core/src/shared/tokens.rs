@@ -255,8 +255,8 @@ impl SharedTokens {
 
 #[async_trait]
 impl Peers for SharedTokens {
-    fn may_look(&self, now: Instant) -> bool {
-        self.guard.may_read(now)
+    fn admits_look(&self, now: Instant) -> bool {
+        self.guard.admits_read(now)
     }
 
     async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found {

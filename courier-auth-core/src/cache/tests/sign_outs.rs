@@ -262,8 +262,8 @@ struct Slow(Arc<SharedTokens>);
 
 #[async_trait]
 impl Peers for Slow {
-    fn may_look(&self, now: Instant) -> bool {
-        self.0.may_look(now)
+    fn admits_look(&self, now: Instant) -> bool {
+        self.0.admits_look(now)
     }
 
     async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found {
