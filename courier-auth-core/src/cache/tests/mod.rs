@@ -5,6 +5,8 @@
 mod cancellation;
 mod drill;
 mod events;
+#[cfg(feature = "metrics")]
+mod evictions;
 mod gate;
 mod property;
 mod regressions;
