@@ -346,10 +346,12 @@ async fn shared_cache(record: &Record) -> Vec<String> {
 
 /// What is logged when something is over, some seconds later.
 const TAKES_TIME: [&str; 2] = ["Courier answers again", "Courier accepts the API key again"];
-const SHARED_CACHE_ONLY: [&str; 4] = [
+const SHARED_CACHE_ONLY: [&str; 6] = [
     "did not ask Courier for a token",
-    "the shared cache is in trouble: …",
+    "the shared cache is in trouble and left alone: …",
     "the shared cache works again",
+    "an operation of the shared cache has failed",
+    "a value in the shared cache was thrown away: …",
     "a token in the shared cache is not taken",
 ];
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, chain},
-    events::{self, OnceAMinute},
+    events::{self, OnceAMinute, Tally},
     metrics,
     request::Grant,
     token::Issued,
@@ -271,12 +271,14 @@ impl Gate {
     /// A token that somebody waits for is not asked for. Nothing else says so: Courier answers.
     fn too_many(&self, now: Instant) -> Error {
         let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = overload.count(now);
+        let tally = overload.count(now);
         drop(overload);
-        if let Some(refused) = refused {
+        if let Some(Tally { count, within_s }) = tally {
             warn!(
                 target: events::COURIER,
-                refused, "more tokens are wanted than Courier is asked for at once"
+                refused = count,
+                within_s,
+                "more tokens are wanted than Courier is asked for at once"
             );
         }
         overloaded()

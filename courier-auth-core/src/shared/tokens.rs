@@ -60,6 +60,7 @@ pub(crate) struct SharedTokens {
 impl SharedTokens {
     pub(crate) fn new(
         store: Arc<dyn SharedCache>,
+        place: Option<String>,
         rings: Rings,
         base_url: String,
         lifetime: Duration,
@@ -68,7 +69,7 @@ impl SharedTokens {
         Arc::new_cyclic(|itself| Self {
             itself: Weak::clone(itself),
             store,
-            guard: Arc::new(Guard::new()),
+            guard: Arc::new(Guard::new(place)),
             rings: RwLock::new(Arc::new(rings)),
             base_url,
             clock,
