@@ -25,14 +25,15 @@ pub(crate) const ENDPOINT: &str = "courier_auth::endpoint";
 /// A user, for logs above DEBUG: the same in all events of a process, so that they can be put
 /// together, and worthless to whoever reads them elsewhere. The key is random and never leaves the
 /// process.
-pub(crate) fn user_hash(user: &str) -> impl fmt::Display + use<> {
+pub(crate) fn user_hash(user: &str) -> UserHash {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    Hash(KEY.hash_one(user))
+    UserHash(KEY.hash_one(user))
 }
 
-struct Hash(u64);
+#[derive(Clone, Copy)]
+pub(crate) struct UserHash(u64);
 
-impl fmt::Display for Hash {
+impl fmt::Display for UserHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
@@ -46,6 +47,13 @@ pub(crate) struct OnceAMinute {
 }
 
 impl OnceAMinute {
+    pub(crate) const fn new() -> Self {
+        Self {
+            said_at: None,
+            unsaid: 0,
+        }
+    }
+
     /// One more. Returns how many there were, if it is to be said now.
     pub(crate) fn count(&mut self, now: Instant) -> Option<Tally> {
         self.unsaid += 1;
