@@ -275,6 +275,7 @@ fn construction(record: &Record) {
     }
     let provider = TokenProvider::builder(KEY).build().unwrap();
     record.show_error(&provider.set_api_key(format!("{KEY} {KEY}")).unwrap_err());
+    provider.set_api_key(format!("{KEY}2")).unwrap();
 }
 
 /// Courier fails for several users, and an app has forgotten something.

@@ -41,8 +41,7 @@ pub(crate) trait Upstream: Send + Sync + 'static {
 pub(crate) struct Gate {
     breaker: Arc<Breaker>,
     key_latch: Arc<Breaker>,
-    /// Counts API keys, so that a late refusal of the old key does not stop the new one.
-    key_epoch: Mutex<u64>,
+    key: Mutex<KeyInUse>,
     streak: Mutex<Streak>,
     permits: Arc<Semaphore>,
     background: Arc<Semaphore>,
@@ -57,7 +56,7 @@ impl Gate {
         Self {
             breaker: Breaker::new(Duration::from_secs(5), Duration::from_secs(60)),
             key_latch: Breaker::new(Duration::from_secs(10), Duration::from_secs(60)),
-            key_epoch: Mutex::default(),
+            key: Mutex::default(),
             streak: Mutex::default(),
             permits: Arc::new(Semaphore::new(MAX_CALLS)),
             background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
@@ -154,8 +153,14 @@ impl Gate {
     ) {
         let Err(error) = outcome else {
             self.reached();
-            let current = self.key_in_use();
-            if *current == epochs.key && self.key_latch.close() {
+            let mut key = self.key_in_use();
+            let mut was_refused = false;
+            if key.epoch == epochs.key {
+                self.key_latch.close();
+                was_refused = std::mem::take(&mut key.refused);
+            }
+            drop(key);
+            if was_refused {
                 info!(target: events::COURIER, "Courier accepts the API key again");
             }
             return;
@@ -164,11 +169,12 @@ impl Gate {
             ErrorKind::ApiKeyRefused => {
                 self.reached();
                 // Locked until it is open, so that a key that comes meanwhile is not stopped.
-                let current = self.key_in_use();
+                let mut key = self.key_in_use();
                 let (latch, reason) = (epochs.latch, error.clone());
-                if *current == epochs.key
+                if key.epoch == epochs.key
                     && let Some(pause) = self.key_latch.open(latch, now, reason, fastrand::f64())
                 {
+                    key.refused = true;
                     // The flight itself says at ERROR what to do.
                     warn!(
                         target: events::COURIER,
@@ -212,23 +218,25 @@ impl Gate {
 
     /// How often the API key was changed.
     pub(crate) fn key_epoch(&self) -> u64 {
-        *self.key_in_use()
+        self.key_in_use().epoch
     }
 
     /// For a call that is made with the key in use: what was before a new one says nothing of it.
     pub(crate) fn read_key(&self, epochs: &mut Epochs) {
-        let current = self.key_in_use();
-        if *current != epochs.key {
-            epochs.key = *current;
+        let key = self.key_in_use();
+        if key.epoch != epochs.key {
+            epochs.key = key.epoch;
             epochs.latch = self.key_latch.epoch();
         }
     }
 
     /// A new API key deserves a try at once.
     pub(crate) fn key_changed(&self) {
-        let mut current = self.key_in_use();
-        *current += 1;
+        let mut key = self.key_in_use();
+        key.epoch += 1;
         self.key_latch.close();
+        drop(key);
+        info!(target: events::COURIER, "another API key is in use");
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -291,11 +299,19 @@ impl Gate {
         }
     }
 
-    fn key_in_use(&self) -> MutexGuard<'_, u64> {
-        self.key_epoch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn key_in_use(&self) -> MutexGuard<'_, KeyInUse> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is known of the API key.
+#[derive(Debug, Default)]
+struct KeyInUse {
+    /// Counts API keys, so that a late refusal of the old key does not stop the new one.
+    epoch: u64,
+    /// Whether it was said that Courier refuses it, or the one before it, and not yet that it accepts
+    /// one again.
+    refused: bool,
 }
 
 /// Failures without a success between them.

@@ -158,6 +158,34 @@ async fn an_api_key_that_is_refused_and_accepted_again_is_told_once() {
     );
 }
 
+/// The new key was tried at once, and nothing ever said that the trouble was over.
+#[tokio::test(start_paused = true)]
+async fn that_another_api_key_is_in_use_and_is_accepted_is_told() {
+    listen();
+    let world = World::new(HOUR, 100);
+    world
+        .courier
+        .set_mood(Mood::WantsKey("another", Duration::ZERO));
+    world.get("alice").await.unwrap_err();
+    assert_eq!(said().len(), 1);
+    world.cache.set_api_key("another".into()).unwrap();
+    assert_eq!(
+        said(),
+        ["INFO courier_auth::courier another API key is in use"]
+    );
+    for user in ["alice", "bob"] {
+        world.get(user).await.unwrap();
+    }
+    assert_eq!(
+        said(),
+        ["INFO courier_auth::courier Courier accepts the API key again"]
+    );
+    world.cache.set_api_key("a third".into()).unwrap();
+    world.courier.set_mood(Mood::Ok);
+    world.get("carol").await.unwrap();
+    assert_eq!(said().len(), 1, "none was refused");
+}
+
 /// What a flight is refused in the queue has been said already, by whatever the refusal is for.
 #[tokio::test(start_paused = true)]
 async fn who_waits_in_the_queue_when_courier_fails_says_nothing() {
