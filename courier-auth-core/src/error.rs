@@ -1,5 +1,7 @@
 use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc, time::Duration};
 
+use crate::events::UserHash;
+
 /// Why there is no token.
 ///
 /// One opaque type for everything that can go wrong: [`kind`](Self::kind) says what,
@@ -34,6 +36,7 @@ impl Error {
             status: None,
             retry_after: None,
             source: None,
+            user: None,
         }))
     }
 
@@ -51,6 +54,11 @@ impl Error {
 
     pub(crate) fn with_retry_after(self, after: Duration) -> Self {
         self.change(|inner| inner.retry_after = Some(after))
+    }
+
+    /// Says whose it is where the id itself must not go.
+    pub(crate) fn with_user(self, user: UserHash) -> Self {
+        self.change(|inner| inner.user = Some(user))
     }
 
     /// What went wrong, for code that has to decide.
@@ -72,6 +80,10 @@ impl Error {
     /// The status of Courier's answer, if there was one.
     pub fn status(&self) -> Option<u16> {
         self.0.status
+    }
+
+    pub(crate) fn user(&self) -> Option<UserHash> {
+        self.0.user
     }
 
     fn change(self, edit: impl FnOnce(&mut Inner)) -> Self {
@@ -212,4 +224,5 @@ struct Inner {
     status: Option<u16>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+    user: Option<UserHash>,
 }

@@ -25,14 +25,15 @@ pub(crate) const ENDPOINT: &str = "courier_auth::endpoint";
 /// A user, for logs above DEBUG: the same in all events of a process, so that they can be put
 /// together, and worthless to whoever reads them elsewhere. The key is random and never leaves the
 /// process.
-pub(crate) fn user_hash(user: &str) -> impl fmt::Display + use<> {
+pub(crate) fn user_hash(user: &str) -> UserHash {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    Hash(KEY.hash_one(user))
+    UserHash(KEY.hash_one(user))
 }
 
-struct Hash(u64);
+#[derive(Clone, Copy)]
+pub(crate) struct UserHash(u64);
 
-impl fmt::Display for Hash {
+impl fmt::Display for UserHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
     }
@@ -46,18 +47,63 @@ pub(crate) struct OnceAMinute {
 }
 
 impl OnceAMinute {
-    /// One more. Returns how many there were since the last time, if it is to be said now.
-    pub(crate) fn count(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            said_at: None,
+            unsaid: 0,
+        }
+    }
+
+    /// One more. Returns how many there were, if it is to be said now.
+    pub(crate) fn count(&mut self, now: Instant) -> Option<Tally> {
         self.unsaid += 1;
-        let lately = self
-            .said_at
-            .is_some_and(|said| now.saturating_duration_since(said) < MINUTE);
-        if lately {
+        let since = self.said_at.map(|said| now.saturating_duration_since(said));
+        if since.is_some_and(|since| since < MINUTE) {
             return None;
         }
         self.said_at = Some(now);
-        Some(std::mem::take(&mut self.unsaid))
+        let count = std::mem::take(&mut self.unsaid);
+        Some(Tally {
+            count: since.map(|_| count),
+            within_s: since.map(|since| since.as_secs()),
+        })
     }
 }
 
+/// How many there were since the last time that it was said, and how long ago that was. Of the
+/// first nothing: it is said at once, and how many come with it is not known yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) count: Option<u64>,
+    pub(crate) within_s: Option<u64>,
+}
+
 const MINUTE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first line said "1", whatever was to come, and the rest stood in the line about the next
+    /// burst as if it had been part of that.
+    #[test]
+    fn a_count_is_of_the_time_that_is_said_with_it() {
+        let (start, mut counter) = (Instant::now(), OnceAMinute::default());
+        let mut at = |seconds| counter.count(start + Duration::from_secs(seconds));
+        let told = |count, within_s| {
+            Some(Tally {
+                count: Some(count),
+                within_s: Some(within_s),
+            })
+        };
+        let first = Tally {
+            count: None,
+            within_s: None,
+        };
+        assert_eq!(at(0), Some(first));
+        assert_eq!((at(0), at(59)), (None, None));
+        assert_eq!(at(75), told(3, 75));
+        assert_eq!(at(80), None);
+        assert_eq!(at(7275), told(2, 7200));
+    }
+}

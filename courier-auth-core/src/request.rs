@@ -264,14 +264,16 @@ pub(crate) fn scope_string(user_id: &str, scopes: &Scopes) -> String {
 }
 
 fn check_user_id(id: &str) -> Result<(), Error> {
-    check_id("user id", id).inspect_err(|error| {
+    check_id("user id", id).map_err(|error| {
+        let hash = events::user_hash(id);
         let id: String = id.chars().take(MAX_ID_BYTES).collect();
-        // The error does not say whose it is, and somebody has to find out.
+        // The error's text does not say whose it is, and somebody has to find out.
         debug!(
             target: events::REQUEST,
-            { courier.user_id = ?id, error.message = %error },
+            { courier.user_id = ?id, courier.user_hash = %hash, error.message = %error },
             "a user id cannot be sent"
         );
+        error.with_user(hash)
     })
 }
 

@@ -306,9 +306,7 @@ fn check_shape(token: &str) -> Result<(), Error> {
     };
     // All bytes, instead of up to the first that is unknown: the compiler does many at a time.
     if !token.bytes().fold(true, |all, byte| all & known(byte)) {
-        return Err(bad_answer(
-            "Courier's token contains invalid characters",
-        ));
+        return Err(bad_answer("Courier's token contains invalid characters"));
     }
     Ok(())
 }

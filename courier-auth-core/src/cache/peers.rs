@@ -17,8 +17,8 @@ use crate::{
 /// [`lock`](Self::lock) returns at once or is awaited when nobody waits any more.
 #[async_trait]
 pub(crate) trait Peers: fmt::Debug + Send + Sync + 'static {
-    /// Whether looking is worth it now.
-    fn is_reachable(&self, now: Instant) -> bool;
+    /// Whether looking is worth it now; counts it if not.
+    fn admits_look(&self, now: Instant) -> bool;
 
     /// The token that another replica was issued, other than the one to avoid. Within
     /// [`FIND_LIMIT`].

@@ -158,10 +158,21 @@ impl Seat {
 
     /// It has left the map for another.
     fn evicted(self) {
-        if let Self::Slot(slot) = self {
+        if let Self::Slot(slot) = &self {
             slot.detach();
         }
-        metrics::evicted();
+        // Who comes back when it had ended would have been asked for anyway.
+        if metrics::ON && self.is_of_use() {
+            metrics::evicted();
+        }
+    }
+
+    /// Whether there is a token in it that could be served.
+    fn is_of_use(&self) -> bool {
+        match self {
+            Self::Token(token) => token.is_usable(token.now()),
+            Self::Slot(slot) => slot.lock().is_of_use(),
+        }
     }
 }
 

@@ -126,6 +126,12 @@ impl SlotState {
         self.variants.iter_mut().find(|known| known.is_for(wanted))
     }
 
+    /// Whether there is a token that could be served.
+    pub(crate) fn is_of_use(&self) -> bool {
+        let mut tokens = self.variants.iter().filter_map(|one| one.token.as_ref());
+        tokens.any(|token| token.is_usable(token.now()))
+    }
+
     /// Whether a token of this age, which Courier is said to have refused, may be replaced now.
     pub(crate) fn may_replace(&mut self, age: Duration, now: Instant) -> bool {
         self.replacements

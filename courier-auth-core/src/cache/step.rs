@@ -142,7 +142,7 @@ impl TokenCache {
             None => self.shared.home()?,
         };
         let look = self.shared.peers.as_ref().filter(|_| !looked);
-        let look = look.filter(|peers| peers.is_reachable(now.mono));
+        let look = look.filter(|peers| peers.admits_look(now.mono));
         let admission = match look.and_then(|_peers| self.shared.gate.admit_look()) {
             Some(admission) => admission,
             None => {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, chain},
-    events::{self, OnceAMinute},
+    events::{self, OnceAMinute, Tally},
     metrics,
     request::Grant,
     token::Issued,
@@ -41,8 +41,7 @@ pub(crate) trait Upstream: Send + Sync + 'static {
 pub(crate) struct Gate {
     breaker: Arc<Breaker>,
     key_latch: Arc<Breaker>,
-    /// Counts API keys, so that a late refusal of the old key does not stop the new one.
-    key_epoch: Mutex<u64>,
+    key: Mutex<KeyInUse>,
     /// Failures of Courier.
     streak: Mutex<Streak>,
     /// Answers of 403.
@@ -60,7 +59,7 @@ impl Gate {
         Self {
             breaker: Breaker::new(Duration::from_secs(5), Duration::from_secs(60)),
             key_latch: Breaker::new(Duration::from_secs(10), Duration::from_secs(60)),
-            key_epoch: Mutex::default(),
+            key: Mutex::default(),
             streak: Mutex::default(),
             forbidden: Mutex::default(),
             permits: Arc::new(Semaphore::new(MAX_CALLS)),
@@ -158,11 +157,15 @@ impl Gate {
     ) {
         let Err(error) = outcome else {
             self.reached();
-            let current = self.key_in_use();
-            if *current == epochs.key {
+            let mut key = self.key_in_use();
+            let mut was_refused = false;
+            if key.epoch == epochs.key {
                 Streak::end(&self.forbidden);
+                self.key_latch.close();
+                was_refused = std::mem::take(&mut key.refused);
             }
-            if *current == epochs.key && self.key_latch.close() {
+            drop(key);
+            if was_refused {
                 info!(target: events::COURIER, "Courier accepts the API key again");
             }
             return;
@@ -171,17 +174,18 @@ impl Gate {
             ErrorKind::ApiKeyRefused => {
                 self.reached();
                 // Locked until it is open, so that a key that comes meanwhile is not stopped.
-                let current = self.key_in_use();
+                let mut key = self.key_in_use();
                 let (latch, reason) = (epochs.latch, error.clone());
                 let enough = is_about_the_key(error)
                     || (self.key_latch.epoch() == latch
                         && Streak::add(&self.forbidden, user, FORBIDDEN_TO_OPEN));
-                if *current == epochs.key
+                if key.epoch == epochs.key
                     && enough
                     && let Some(pause) = self.key_latch.open(latch, now, reason, fastrand::f64())
                 {
                     // Or the next one alone would do, who may be the one that started it.
                     Streak::end(&self.forbidden);
+                    key.refused = true;
                     // The flight itself says at ERROR what to do.
                     warn!(
                         target: events::COURIER,
@@ -221,24 +225,26 @@ impl Gate {
 
     /// How often the API key was changed.
     pub(crate) fn key_epoch(&self) -> u64 {
-        *self.key_in_use()
+        self.key_in_use().epoch
     }
 
     /// For a call that is made with the key in use: what was before a new one says nothing of it.
     pub(crate) fn read_key(&self, epochs: &mut Epochs) {
-        let current = self.key_in_use();
-        if *current != epochs.key {
-            epochs.key = *current;
+        let key = self.key_in_use();
+        if key.epoch != epochs.key {
+            epochs.key = key.epoch;
             epochs.latch = self.key_latch.epoch();
         }
     }
 
     /// A new API key deserves a try at once.
     pub(crate) fn key_changed(&self) {
-        let mut current = self.key_in_use();
-        *current += 1;
+        let mut key = self.key_in_use();
+        key.epoch += 1;
         Streak::end(&self.forbidden);
         self.key_latch.close();
+        drop(key);
+        info!(target: events::COURIER, "another API key is in use");
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -281,12 +287,14 @@ impl Gate {
     /// A token that somebody waits for is not asked for. Nothing else says so: Courier answers.
     fn too_many(&self, now: Instant) -> Error {
         let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = overload.count(now);
+        let tally = overload.count(now);
         drop(overload);
-        if let Some(refused) = refused {
+        if let Some(Tally { count, within_s }) = tally {
             warn!(
                 target: events::COURIER,
-                refused, "more tokens are wanted than Courier is asked for at once"
+                refused = count,
+                within_s,
+                "more tokens are wanted than Courier is asked for at once"
             );
         }
         overloaded()
@@ -299,11 +307,19 @@ impl Gate {
         }
     }
 
-    fn key_in_use(&self) -> MutexGuard<'_, u64> {
-        self.key_epoch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn key_in_use(&self) -> MutexGuard<'_, KeyInUse> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is known of the API key.
+#[derive(Debug, Default)]
+struct KeyInUse {
+    /// Counts API keys, so that a late refusal of the old key does not stop the new one.
+    epoch: u64,
+    /// Whether it was said that Courier refuses it, or the one before it, and not yet that it accepts
+    /// one again.
+    refused: bool,
 }
 
 /// Failures without a success between them.

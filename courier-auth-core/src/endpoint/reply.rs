@@ -1,13 +1,20 @@
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde::Serialize;
-use tracing::error;
+use tokio::time::Instant;
+use tracing::{debug, error};
 
 use super::body::token_body;
 use crate::{
     client::Region,
     error::{Error, ErrorKind, chain},
-    events, metrics,
+    events::{self, OnceAMinute},
+    metrics,
     token::{Token, TokenId},
 };
 
@@ -137,11 +144,7 @@ impl Reply {
     pub(super) fn failed(error: &Error) -> Self {
         let problem = match error.kind() {
             ErrorKind::InvalidInput | ErrorKind::Configuration => {
-                error!(
-                    target: events::ENDPOINT,
-                    { error.kind = error.kind().as_str(), error.message = chain(error) },
-                    "no token can be asked for"
-                );
+                note_malformed(error);
                 return Self::problem(&INVALID_REQUEST);
             }
             ErrorKind::ApiKeyRefused | ErrorKind::RequestRefused | ErrorKind::BadAnswer => {
@@ -286,6 +289,34 @@ fn again_in(token: &Token, left: Duration, refused: bool) -> u64 {
 
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs().max(1)
+}
+
+/// Once a minute at ERROR, or one user's page would fill the log.
+fn note_malformed(error: &Error) {
+    static LATELY: Mutex<OnceAMinute> = Mutex::new(OnceAMinute::new());
+    let mut lately = LATELY.lock().unwrap_or_else(PoisonError::into_inner);
+    let tally = lately.count(Instant::now());
+    drop(lately);
+    // An event's level is a constant.
+    macro_rules! say {
+        ($level:ident) => {
+            $level!(
+                target: events::ENDPOINT,
+                {
+                    courier.user_hash = error.user().map(tracing::field::display),
+                    error.kind = error.kind().as_str(),
+                    error.message = chain(error),
+                    requests = tally.and_then(|tally| tally.count),
+                    within_s = tally.and_then(|tally| tally.within_s),
+                },
+                "no token can be asked for"
+            )
+        };
+    }
+    match tally {
+        Some(_) => say!(error),
+        None => say!(debug),
+    }
 }
 
 /// A kind of problem, as RFC 9457 has it.

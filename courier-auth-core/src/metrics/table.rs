@@ -92,7 +92,7 @@ pub(super) const EVICTIONS: Metric = Metric {
     name: "courier_auth_evictions_total",
     kind: Kind::Counter,
     labels: &[],
-    help: "Users who left the cache because it was full.",
+    help: "Users who left the cache because it was full, with a token that was still good.",
 };
 pub(super) const CLOCK_SKEW: Metric = Metric {
     name: "courier_auth_clock_skew_seconds",

@@ -2,7 +2,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
 
 /// Why a [`SharedCache`](super::SharedCache) did not do what it was asked.
 ///
-/// No caller of a provider ever sees one: it is counted, logged once in a while, and shown in
+/// No caller of a provider ever sees one: it is counted, logged, and shown in
 /// [`Status`](crate::Status). Whatever it says ends up there, so it must hold no password.
 #[derive(Clone, Debug)]
 pub struct SharedCacheError {

@@ -2,21 +2,19 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::FutureExt;
 use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
 
-use super::{SharedCacheError, SharedCacheStatus, envelope::Poison};
+use super::{SharedCacheError, SharedCacheStatus, envelope::Poison, trouble::Trouble};
 use crate::{
     cache::breaker::Breaker,
-    error::{Error, ErrorKind, chain},
-    events::{self, OnceAMinute},
+    error::{Error, ErrorKind},
     metrics,
 };
 
@@ -30,11 +28,14 @@ pub(super) struct Guard {
     writes: Circuit,
     counts: Counts,
     trouble: Trouble,
+    /// What and where the store is, if that is known: one that does not answer cannot say so.
+    place: Option<String>,
 }
 
 impl Guard {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(place: Option<String>) -> Self {
         Self {
+            place,
             reads: Circuit::new(),
             writes: Circuit::new(),
             counts: Counts::default(),
@@ -42,9 +43,13 @@ impl Guard {
         }
     }
 
-    /// Whether a read would be let through.
-    pub(super) fn may_read(&self, now: Instant) -> bool {
-        self.reads.breaker.would_admit(now)
+    /// Whether a read would be let through; one that would not is left out.
+    pub(super) fn admits_read(&self, now: Instant) -> bool {
+        let admits = self.reads.breaker.would_admit(now);
+        if !admits {
+            self.left_out("read");
+        }
+        admits
     }
 
     /// Lets a read through, if it is worth it, and no longer than `limit`.
@@ -70,8 +75,7 @@ impl Guard {
     pub(super) fn poisoned(&self, poison: Poison) {
         metrics::shared_poisoned();
         self.counts.poisoned.fetch_add(1, Ordering::Relaxed);
-        let error = SharedCacheError::new(format!("a value was thrown away: {}", poison.0));
-        self.trouble.note("check", &error, Instant::now());
+        self.trouble.poisoned(poison, Instant::now());
     }
 
     pub(super) fn looked(&self, hit: bool) {
@@ -127,12 +131,8 @@ impl Guard {
         let error = match timeout(limit, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(Ok(done))) => {
                 note("ok");
-                // A store that is read again and takes no writes is still in trouble.
-                if circuit.works() && !self.is_bypassed() && self.trouble.is_over() {
-                    info!(
-                        target: events::SHARED_CACHE,
-                        operation, "the shared cache works again"
-                    );
+                if circuit.works() {
+                    self.trouble.ended(operation, || self.is_bypassed());
                 }
                 return Some(done);
             }
@@ -146,13 +146,17 @@ impl Guard {
             }
             Err(_elapsed) => {
                 note("timeout");
-                SharedCacheError::new(format!("no answer within {limit:?}"))
+                SharedCacheError::new(match &self.place {
+                    Some(place) => format!("{place}: no answer within {limit:?}"),
+                    None => format!("no answer within {limit:?}"),
+                })
             }
         };
         self.counts.errors.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
-        circuit.fails(pass.epoch, now, &error);
-        self.trouble.note(operation, &error, now);
+        self.trouble.failed(operation, &error, now, || {
+            circuit.fails(pass.epoch, now, &error)
+        });
         None
     }
 }
@@ -178,12 +182,15 @@ impl Circuit {
         self.breaker.close()
     }
 
-    fn fails(&self, epoch: u64, now: Instant, error: &SharedCacheError) {
+    /// Returns whether the store is left alone from now on.
+    fn fails(&self, epoch: u64, now: Instant, error: &SharedCacheError) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if failures >= FAILURES_TO_OPEN {
-            let reason = Error::new(ErrorKind::Unavailable, error.to_string());
-            self.breaker.open(epoch, now, reason, fastrand::f64());
+        if failures < FAILURES_TO_OPEN {
+            return false;
         }
+        let reason = Error::new(ErrorKind::Unavailable, error.to_string());
+        let pause = self.breaker.open(epoch, now, reason, fastrand::f64());
+        pause.is_some()
     }
 }
 
@@ -195,50 +202,6 @@ struct Counts {
     bypassed: AtomicU64,
     poisoned: AtomicU64,
     yielded: AtomicU64,
-}
-
-/// Says once a minute what is wrong, and not for every user.
-#[derive(Debug, Default)]
-struct Trouble {
-    state: Mutex<TroubleState>,
-    /// Whether somebody was told of it and not yet that it is over.
-    told: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct TroubleState {
-    failures: OnceAMinute,
-    last_error: Option<String>,
-}
-
-impl Trouble {
-    fn note(&self, operation: &'static str, error: &SharedCacheError, now: Instant) {
-        let line = chain(error);
-        let failures = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.last_error = Some(line.clone());
-            state.failures.count(now)
-        };
-        let Some(failures) = failures else { return };
-        self.told.store(true, Ordering::Relaxed);
-        warn!(
-            target: events::SHARED_CACHE,
-            operation,
-            error.message = line,
-            failures,
-            "the shared cache is in trouble: users notice nothing, Courier is asked more often; \
-             see whether the store is reachable, has memory left, and lets this user read and write"
-        );
-    }
-
-    fn is_over(&self) -> bool {
-        self.told.swap(false, Ordering::Relaxed)
-    }
-
-    fn last_error(&self) -> Option<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last_error.clone()
-    }
 }
 
 const FAILURES_TO_OPEN: u32 = 5;

@@ -2,7 +2,7 @@
 //!
 //! `tokens` decides what is worth keeping and adopting; `keys` derives names and keys from the API
 //! key, `entry` is what is kept, `envelope` encrypts it; `sign_outs` are those that the store has yet to hear of; `guard`
-//! sees to it that a store that is slow or down hurts nobody; `redis` is the store that most people have.
+//! sees to it that a store that is slow or down hurts nobody, and `trouble` says so; `redis` is the store that most people have.
 
 mod entry;
 mod envelope;
@@ -14,6 +14,7 @@ mod redis;
 mod sign_outs;
 mod status;
 mod tokens;
+mod trouble;
 
 use std::{fmt, sync::Arc, time::Duration};
 

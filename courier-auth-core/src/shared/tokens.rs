@@ -60,6 +60,7 @@ pub(crate) struct SharedTokens {
 impl SharedTokens {
     pub(crate) fn new(
         store: Arc<dyn SharedCache>,
+        place: Option<String>,
         rings: Rings,
         base_url: String,
         lifetime: Duration,
@@ -68,7 +69,7 @@ impl SharedTokens {
         Arc::new_cyclic(|itself| Self {
             itself: Weak::clone(itself),
             store,
-            guard: Arc::new(Guard::new()),
+            guard: Arc::new(Guard::new(place)),
             rings: RwLock::new(Arc::new(rings)),
             base_url,
             clock,
@@ -255,8 +256,8 @@ impl SharedTokens {
 
 #[async_trait]
 impl Peers for SharedTokens {
-    fn is_reachable(&self, now: Instant) -> bool {
-        self.guard.may_read(now)
+    fn admits_look(&self, now: Instant) -> bool {
+        self.guard.admits_read(now)
     }
 
     async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found {

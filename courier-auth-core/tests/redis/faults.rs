@@ -204,7 +204,13 @@ async fn a_burst_while_it_is_away(kind: Kind) {
     let users: Vec<_> = (0..200).map(|user| format!("burst-{user}")).collect();
     join_all(users.iter().map(|user| token(&courier, &replica, user))).await;
     assert_eq!(courier.token_requests(), before + users.len());
-    assert!(counts(&replica).bypassing);
+    let counts = counts(&replica);
+    assert!(counts.bypassing);
+    let error = counts.last_error.unwrap_or_default();
+    let url = proxy.url();
+    let address = url.trim_start_matches("redis://").trim_end_matches('/');
+    let begin = format!("Redis ({address}): no answer within");
+    assert!(error.starts_with(&begin), "{error}");
 }
 
 async fn many_warnings_are_one(kind: Kind) {

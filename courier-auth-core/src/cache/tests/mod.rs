@@ -6,6 +6,8 @@ mod callers;
 mod cancellation;
 mod drill;
 mod events;
+#[cfg(feature = "metrics")]
+mod evictions;
 mod gate;
 mod property;
 mod regressions;

@@ -262,8 +262,8 @@ struct Slow(Arc<SharedTokens>);
 
 #[async_trait]
 impl Peers for Slow {
-    fn is_reachable(&self, now: Instant) -> bool {
-        self.0.is_reachable(now)
+    fn admits_look(&self, now: Instant) -> bool {
+        self.0.admits_look(now)
     }
 
     async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found {

@@ -228,6 +228,7 @@ pub(super) fn shared_tokens(
 ) -> Arc<SharedTokens> {
     SharedTokens::new(
         Arc::new(store.clone()),
+        None,
         rings,
         "https://api.courier.com".into(),
         lifetime,

@@ -90,13 +90,15 @@ async fn a_store_that_hangs_is_left_alone() {
     assert!(world.store_status().bypassing);
     // The writes, which nobody waits for, find out for themselves.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let commands = store.commands();
+    let (commands, bypassed) = (store.commands(), world.store_status().bypassed);
     for user in 0..50 {
         let waited = timed(&world, &format!("second-{user}")).await;
         assert_eq!(waited, Duration::ZERO);
     }
     assert_eq!(store.count("get"), 10, "five pairs of reads");
     assert_eq!(store.commands(), commands);
+    // Each time a read and, when Courier had answered, a write.
+    assert_eq!(world.store_status().bypassed, bypassed + 2 * 50);
 
     // One at a time tries, after longer and longer pauses.
     let before = store.count("get");

@@ -85,6 +85,11 @@ impl RedisCache {
         })
     }
 
+    /// What and where it is, without user and password.
+    pub(crate) fn place(&self) -> String {
+        self.links.source().place()
+    }
+
     fn from_source(source: Source) -> Self {
         Self {
             prefix: DEFAULT_PREFIX.into(),

@@ -118,7 +118,11 @@ impl Source {
             .map(|c| if c.is_control() { ' ' } else { c })
             .take(MAX_ERROR_CHARS)
             .collect();
-        SharedCacheError::new(format!("Redis ({}): {text}", self.address()))
+        SharedCacheError::new(format!("{}: {text}", self.place()))
+    }
+
+    pub(super) fn place(&self) -> String {
+        format!("Redis ({})", self.address())
     }
 
     /// Where it is, without user and password.
