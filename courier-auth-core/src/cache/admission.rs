@@ -29,7 +29,7 @@ impl Urgency {
     }
 }
 
-/// What a flight holds until it has landed.
+/// What a flight holds until it has finished.
 #[derive(Debug)]
 pub(crate) struct Admission {
     pub(crate) epochs: Epochs,

@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{
     admission::{Admission, Urgency},
     clock::Moment,
-    flight::{Outcome, Pilot},
+    flight::{Ending, FlightTask},
     log::Tries,
     shared::Shared,
     upstream::QUEUE_WAIT,
@@ -18,14 +18,14 @@ use crate::{
 };
 
 /// How a flight asks Courier.
-impl Pilot {
+impl FlightTask {
     /// Waits for a permit, unless it has one. `None` if Courier is to be asked.
-    pub(super) async fn queue(&mut self) -> Option<Outcome> {
+    pub(super) async fn queue(&mut self) -> Option<Ending> {
         let flight = Arc::clone(&self.flight);
         match flight.admission().as_ref().map(Admission::is_queued) {
             Some(true) => {}
             Some(false) => return None,
-            None => return Some(Outcome::Relieved),
+            None => return Some(Ending::TakenOver),
         }
         let until = Instant::now() + QUEUE_WAIT;
         let permit = loop {
@@ -43,32 +43,32 @@ impl Pilot {
             }
         };
         let gate = &self.shared.gate;
-        let boarded = match (permit, &mut *flight.admission()) {
-            (_, None) => return Some(Outcome::Relieved),
-            (Some(permit), Some(admission)) => gate.board(admission, permit),
+        let admitted = match (permit, &mut *flight.admission()) {
+            (_, None) => return Some(Ending::TakenOver),
+            (Some(permit), Some(admission)) => gate.leave_queue(admission, permit),
             (None, Some(admission)) => Err(gate.give_up(admission)),
         };
-        match boarded {
+        match admitted {
             Ok(epochs) => self.epochs = epochs,
-            Err(error) => return Some(Outcome::Refused(error)),
+            Err(error) => return Some(Ending::Refused(error)),
         }
         self.shared.show_gauges();
         None
     }
 
-    pub(super) async fn ask(&mut self) -> Outcome {
+    pub(super) async fn ask(&mut self) -> Ending {
         let mut tries = Tries::default();
         let Ok(answer) = timeout(DEADLINE, self.call(&mut tries)).await else {
             tries.cut_off();
-            return Outcome::Asked(Err(Error::new(
+            return Ending::Asked(Err(Error::new(
                 ErrorKind::Timeout,
                 "Courier did not answer within 10 seconds",
             )));
         };
         let (sent, issued) = match answer {
             Ok(Some(answer)) => answer,
-            Ok(None) => return Outcome::Relieved,
-            Err(error) => return Outcome::Asked(Err(error)),
+            Ok(None) => return Ending::TakenOver,
+            Err(error) => return Ending::Asked(Err(error)),
         };
         let clock = &self.shared.clock;
         if metrics::ON
@@ -80,7 +80,7 @@ impl Pilot {
         // A token that cannot be used is a bad answer like any other.
         tries.end(token.as_ref().map(|_token| ()));
         self.sent = Some(sent);
-        Outcome::Asked(token)
+        Ending::Asked(token)
     }
 
     /// Calls Courier, and once more if the API key that it refuses is not the one in use any more:
@@ -93,7 +93,7 @@ impl Pilot {
             let answer = with_retries(
                 async || {
                     // On a runtime that stood still meanwhile.
-                    if flight.is_relieved() {
+                    if flight.is_taken_over() {
                         return Ok(None);
                     }
                     Ok(Some((

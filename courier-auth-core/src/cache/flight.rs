@@ -32,12 +32,11 @@ use crate::{
 pub(crate) struct Flight {
     /// Where it runs, and through which connections.
     pub(crate) home: Arc<Home>,
-    landing: OnceLock<Landing>,
-    landed: Notify,
+    outcome: OnceLock<Outcome>,
+    finished: Notify,
     /// By when its task will have shown the next sign of life.
     due: Mutex<Instant>,
-    /// Here and not in the task, so that a task on a runtime that stands still can be relieved of
-    /// it.
+    /// Here and not in the task, so that it can be taken from a task whose runtime stands still.
     admission: Mutex<Option<Admission>>,
 }
 
@@ -45,29 +44,29 @@ impl Flight {
     /// Waits for the outcome, at most until `give_up`.
     pub(crate) async fn wait(&self, give_up: Instant) -> Waited {
         loop {
-            // Before the look, so that no landing falls between the two.
-            let landed = self.landed.notified();
-            if let Some(landing) = self.landing.get() {
-                return Waited::Landed(landing.clone());
+            // Before the look, so that no outcome falls between the two.
+            let finished = self.finished.notified();
+            if let Some(outcome) = self.outcome.get() {
+                return Waited::Finished(outcome.clone());
             }
             let due = self.due();
-            let landed = {
+            let finished = {
                 // The timer belongs to the caller's runtime, which is known to run; only a caller
                 // that has none borrows the flight's.
                 let timer = Handle::try_current().unwrap_or_else(|_| self.home.runtime.clone());
                 let _entered = timer.enter();
-                timeout_at(due.min(give_up), landed)
+                timeout_at(due.min(give_up), finished)
             };
-            match landed.await {
+            match finished.await {
                 Ok(()) => {}
                 Err(_) if Instant::now() >= give_up => return Waited::OutOfPatience,
-                Err(_) if due == self.due() => return Waited::Stranded,
+                Err(_) if due == self.due() => return Waited::Stalled,
                 Err(_) => {}
             }
         }
     }
 
-    /// Gives back what it was admitted with: it has landed, or somebody else takes over.
+    /// Gives back what it was admitted with: it has finished, or somebody else takes over.
     pub(crate) fn release(&self) -> Option<Admission> {
         self.admission().take()
     }
@@ -79,7 +78,7 @@ impl Flight {
     }
 
     /// Whether somebody else has what it was admitted with.
-    pub(super) fn is_relieved(&self) -> bool {
+    pub(super) fn is_taken_over(&self) -> bool {
         self.admission().is_none()
     }
 
@@ -93,9 +92,9 @@ impl Flight {
     }
 
     /// Tells all that wait how it ended. What was said first counts.
-    pub(super) fn land(&self, landing: Landing) {
-        let _first = self.landing.set(landing);
-        self.landed.notify_waiters();
+    pub(super) fn finish(&self, outcome: Outcome) {
+        let _first = self.outcome.set(outcome);
+        self.finished.notify_waiters();
     }
 
     /// Promises the next sign of life.
@@ -107,15 +106,15 @@ impl Flight {
 /// How waiting for a flight ended.
 #[derive(Debug)]
 pub(crate) enum Waited {
-    Landed(Landing),
+    Finished(Outcome),
     /// The task is gone, or its runtime stands still.
-    Stranded,
+    Stalled,
     OutOfPatience,
 }
 
 /// How a flight ended, for all that wait for it.
 #[derive(Clone, Debug)]
-pub(crate) enum Landing {
+pub(crate) enum Outcome {
     Token(Token),
     Failed(Error),
     /// Another replica is asking Courier, and whoever has a token keeps it meanwhile.
@@ -126,7 +125,7 @@ pub(crate) enum Landing {
 
 /// What a flight is to do.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mission {
+pub(crate) struct Purpose {
     pub(crate) urgency: Urgency,
     /// The cached token, if it is to be replaced because Courier refused it.
     pub(crate) replaces: Option<TokenId>,
@@ -135,13 +134,13 @@ pub(crate) struct Mission {
 }
 
 /// How a flight went, before anybody knows.
-pub(super) enum Outcome {
+pub(super) enum Ending {
     /// What Courier said.
     Asked(Result<Token, Error>),
     /// Another replica had a token. It is in the slot.
     Found(Token),
     /// Somebody else has what it was admitted with: it may not ask.
-    Relieved,
+    TakenOver,
     /// Looked in vain, and Courier was not asked: it may not be, or another replica is at it
     /// (`yielded`).
     PutOff { error: Error, yielded: bool },
@@ -149,13 +148,13 @@ pub(super) enum Outcome {
     Refused(Error),
 }
 
-/// The side of a flight that flies it. Whatever happens to it, a landing is published and the
+/// The task of a flight. Whatever happens to it, an outcome is published and the
 /// slot is cleared: when it is done, when it panics, and when its runtime drops it unpolled.
-pub(crate) struct Pilot {
+pub(crate) struct FlightTask {
     pub(super) shared: Arc<Shared>,
     pub(super) slot: Arc<Slot>,
     pub(super) grant: Grant,
-    pub(super) mission: Mission,
+    pub(super) purpose: Purpose,
     pub(super) flight: Arc<Flight>,
     pub(super) epochs: Epochs,
     /// When Courier was asked.
@@ -164,16 +163,16 @@ pub(crate) struct Pilot {
     pub(super) lock: Option<Held>,
     pub(super) since: Instant,
     pub(super) span: Span,
-    landed: bool,
+    finished: bool,
 }
 
-impl Pilot {
+impl FlightTask {
     pub(crate) fn new(
         shared: Arc<Shared>,
         slot: Arc<Slot>,
         grant: Grant,
         home: Arc<Home>,
-        mission: Mission,
+        purpose: Purpose,
         admission: Admission,
         now: Instant,
     ) -> Self {
@@ -182,21 +181,21 @@ impl Pilot {
         Self {
             flight: Arc::new(Flight {
                 home,
-                landing: OnceLock::new(),
-                landed: Notify::new(),
+                outcome: OnceLock::new(),
+                finished: Notify::new(),
                 due: Mutex::new(now + SLACK),
                 admission: Mutex::new(Some(admission)),
             }),
             shared,
             slot,
             grant,
-            mission,
+            purpose,
             epochs,
             sent: None,
             lock: None,
             since: now,
             span: Span::none(),
-            landed: false,
+            finished: false,
         }
     }
 
@@ -206,7 +205,7 @@ impl Pilot {
 
     /// Starts the task, which belongs to none of its callers. Must be called without locks: a
     /// runtime that shuts down drops the task, and with it this value, at once.
-    pub(crate) fn take_off(mut self) {
+    pub(crate) fn spawn(mut self) {
         let runtime = self.flight.home.runtime.clone();
         self.shared.show_gauges();
         let span = debug_span!(
@@ -214,34 +213,34 @@ impl Pilot {
             parent: None,
             "courier.flight",
             courier.user_hash = %events::user_hash(&self.grant.user_id),
-            urgency = self.mission.urgency.name(),
+            urgency = self.purpose.urgency.name(),
             outcome = Empty,
         );
         span.follows_from(Span::current());
         self.span = span.clone();
-        runtime.spawn(self.fly().instrument(span));
+        runtime.spawn(self.run().instrument(span));
     }
 
     #[expect(
         clippy::manual_async_fn,
         reason = "an `async fn` keeps its arguments twice: the task would be three times as large"
     )]
-    fn fly(mut self) -> impl Future<Output = ()> {
+    fn run(mut self) -> impl Future<Output = ()> {
         async move {
             let outcome = AssertUnwindSafe(self.decide()).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_panic| {
-                Outcome::Asked(Err(Error::new(
+                Ending::Asked(Err(Error::new(
                     ErrorKind::Runtime,
                     "the call to Courier panicked: this is a bug, please report it",
                 )))
             });
-            let news = self.land(outcome);
+            let news = self.finish(outcome);
             // Nobody waits any more.
             self.report(news).await;
         }
     }
 
-    async fn decide(&mut self) -> Outcome {
+    async fn decide(&mut self) -> Ending {
         if let Some(outcome) = self.look().await {
             return outcome;
         }
@@ -253,40 +252,40 @@ impl Pilot {
 
     /// Clears the slot and publishes the outcome. Returns a token that other replicas want to know
     /// of, with when it was asked for.
-    fn land(&mut self, outcome: Outcome) -> Option<(Token, Moment)> {
+    fn finish(&mut self, outcome: Ending) -> Option<(Token, Moment)> {
         let now = self.shared.clock.now();
         let outcome = match outcome {
             // What failed where nobody looked after it says nothing of Courier.
-            Outcome::Asked(Err(_)) if self.flight.is_relieved() => Outcome::Relieved,
+            Ending::Asked(Err(_)) if self.flight.is_taken_over() => Ending::TakenOver,
             outcome => outcome,
         };
         let mut outcome = match outcome {
-            Outcome::Asked(outcome) => outcome,
-            Outcome::Found(token) => {
-                self.relieve(|_variant| {});
-                self.publish(Landing::Token(token), "found");
-                self.shared.seats.tidy(&self.slot);
+            Ending::Asked(outcome) => outcome,
+            Ending::Found(token) => {
+                self.clear_flight(|_variant| {});
+                self.publish(Outcome::Token(token), "found");
+                self.shared.users.tidy(&self.slot);
                 return None;
             }
             // Whoever still waits for it joins its successor.
-            Outcome::Relieved => {
-                self.relieve(|_variant| {});
-                self.publish(Landing::Abandoned, "abandoned");
+            Ending::TakenOver => {
+                self.clear_flight(|_variant| {});
+                self.publish(Outcome::Abandoned, "abandoned");
                 return None;
             }
-            Outcome::PutOff { error, yielded } => {
-                self.relieve(|variant| variant.note_look(error.clone(), yielded, now.mono));
+            Ending::PutOff { error, yielded } => {
+                self.clear_flight(|variant| variant.note_look(error.clone(), yielded, now.mono));
                 match yielded {
-                    true => self.publish(Landing::Yielded, "yielded"),
-                    false => self.publish(Landing::Failed(error), "put_off"),
+                    true => self.publish(Outcome::Yielded, "yielded"),
+                    false => self.publish(Outcome::Failed(error), "put_off"),
                 }
                 return None;
             }
             // What it is refused for was said, and counted, where it happened.
-            Outcome::Refused(error) => {
-                self.relieve(|_variant| {});
-                self.publish(Landing::Failed(error), "put_off");
-                self.shared.seats.tidy(&self.slot);
+            Ending::Refused(error) => {
+                self.clear_flight(|_variant| {});
+                self.publish(Outcome::Failed(error), "put_off");
+                self.shared.users.tidy(&self.slot);
                 return None;
             }
         };
@@ -296,10 +295,10 @@ impl Pilot {
             let forgotten = state.detached;
             // Only in its own place: a flight that was taken over may not undo its successor.
             if let Some(variant) = state.known_variant(&self.grant)
-                && variant.relieve(&self.flight)
+                && variant.clear_flight(&self.flight)
             {
                 if let Ok(token) = &outcome {
-                    match variant.store(token, self.mission.replaces, now) {
+                    match variant.store(token, self.purpose.replaces, now) {
                         // Of a user who was forgotten meanwhile the others must not hear.
                         Ok(()) if forgotten => {}
                         Ok(()) => news = self.sent.map(|sent| (token.clone(), sent)),
@@ -328,47 +327,47 @@ impl Pilot {
             *error = error.clone().with_retry_after(rest);
         }
         match outcome {
-            Ok(token) => self.publish(Landing::Token(token), "issued"),
-            Err(error) => self.publish(Landing::Failed(error), "failed"),
+            Ok(token) => self.publish(Outcome::Token(token), "issued"),
+            Err(error) => self.publish(Outcome::Failed(error), "failed"),
         }
-        self.shared.seats.tidy(&self.slot);
+        self.shared.users.tidy(&self.slot);
         news
     }
 
     /// Takes the flight off its variant, if it is still there: one that was taken over may not undo
     /// its successor.
-    fn relieve(&self, note: impl FnOnce(&mut Variant)) {
+    fn clear_flight(&self, note: impl FnOnce(&mut Variant)) {
         let mut state = self.slot.lock();
         if let Some(variant) = state.known_variant(&self.grant)
-            && variant.relieve(&self.flight)
+            && variant.clear_flight(&self.flight)
         {
             note(variant);
         }
     }
 
-    fn publish(&mut self, landing: Landing, outcome: &'static str) {
-        self.landed = true;
+    fn publish(&mut self, outcome: Outcome, name: &'static str) {
+        self.finished = true;
         self.slot.unpin();
         drop(self.flight.release());
-        self.note_landing(outcome);
+        self.note_finish(name);
         self.shared.show_gauges();
-        self.flight.land(landing);
+        self.flight.finish(outcome);
     }
 }
 
-impl Drop for Pilot {
+impl Drop for FlightTask {
     fn drop(&mut self) {
-        if self.landed {
+        if self.finished {
             // They have heard, unless a subscriber or a recorder of the app's panicked before.
-            self.flight.land(Landing::Abandoned);
+            self.flight.finish(Outcome::Abandoned);
             return;
         }
         // Dropped half way, or never polled: that is what a runtime does that shuts down.
         self.flight.home.leave();
-        self.relieve(|_variant| {});
-        self.publish(Landing::Abandoned, "abandoned");
+        self.clear_flight(|_variant| {});
+        self.publish(Outcome::Abandoned, "abandoned");
     }
 }
 
-/// How late a sign of life may be before the task counts as stranded.
+/// How late a sign of life may be before the task counts as stalled.
 const SLACK: Duration = Duration::from_secs(1);

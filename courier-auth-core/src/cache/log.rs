@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use super::{Caller, TokenCache, flight::Pilot};
+use super::{Caller, TokenCache, flight::FlightTask};
 use crate::{
     error::{Error, ErrorKind, chain},
     events, metrics,
@@ -40,8 +40,8 @@ impl TokenCache {
     }
 }
 
-impl Pilot {
-    pub(super) fn note_landing(&self, outcome: &'static str) {
+impl FlightTask {
+    pub(super) fn note_finish(&self, outcome: &'static str) {
         self.span.record("outcome", outcome);
         macro_rules! say {
             ($what:literal) => {
@@ -59,7 +59,7 @@ impl Pilot {
             _ => say!("did not ask Courier for a token"),
         }
         if metrics::ON {
-            metrics::flown(self.mission.urgency.name(), outcome, self.since.elapsed());
+            metrics::flight_ended(self.purpose.urgency.name(), outcome, self.since.elapsed());
         }
     }
 
@@ -70,7 +70,7 @@ impl Pilot {
             ($level:ident) => {
                 $level!(
                     target: events::FLIGHT,
-                    urgency = self.mission.urgency.name(),
+                    urgency = self.purpose.urgency.name(),
                     courier.user_hash = %events::user_hash(&self.grant.user_id),
                     error.kind = error.kind().as_str(),
                     error.message = chain(error),

@@ -5,7 +5,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     admission::Urgency,
     clock::Moment,
-    flight::{Outcome, Pilot},
+    flight::{Ending, FlightTask},
     peers::{FIND_LIMIT, Found, LOCK_LIMIT, Lock, Peers},
     policy::Zone,
 };
@@ -15,21 +15,21 @@ use crate::{
 };
 
 /// What a flight does with the other replicas, before and after it asks Courier.
-impl Pilot {
+impl FlightTask {
     /// Looks whether another replica has a token, or is asking for one. `None` if Courier is to be
     /// asked, and may be.
-    pub(super) async fn look(&mut self) -> Option<Outcome> {
+    pub(super) async fn look(&mut self) -> Option<Ending> {
         let shared = Arc::clone(&self.shared);
         let peers = shared.peers.as_ref()?;
         if !self.flight.admission().as_ref()?.is_for_a_look() {
             return None;
         }
         if !self.may_look().await {
-            return self.board();
+            return self.admit();
         }
         let mut look = self.find(peers).await;
         // What nobody waits for is left to another replica that is at it already.
-        if self.mission.urgency == Urgency::Background && matches!(look, Look::Nothing) {
+        if self.purpose.urgency == Urgency::Background && matches!(look, Look::Nothing) {
             self.flight.promise(Instant::now() + LOCK_LIMIT);
             match peers.lock(&self.grant).await {
                 Lock::Held(lock) => {
@@ -44,12 +44,12 @@ impl Pilot {
         match look {
             Look::Fresh(token) => {
                 peers.looked(true);
-                return Some(Outcome::Found(token));
+                return Some(Ending::Found(token));
             }
             Look::Nothing => peers.looked(false),
             Look::Unknown => {}
         }
-        self.board()
+        self.admit()
     }
 
     /// Tells the other replicas.
@@ -80,7 +80,7 @@ impl Pilot {
     /// is kept as well, for the case that Courier has none.
     async fn find(&self, peers: &Arc<dyn Peers>) -> Look {
         self.flight.promise(Instant::now() + FIND_LIMIT);
-        match peers.find(&self.grant, self.mission.avoid).await {
+        match peers.find(&self.grant, self.purpose.avoid).await {
             Found::Token(token) if self.keep(&token) == Some(Zone::Fresh) => Look::Fresh(token),
             Found::Token(_) | Found::Nothing => Look::Nothing,
             Found::Unknown => Look::Unknown,
@@ -93,23 +93,23 @@ impl Pilot {
         let now = self.shared.clock.now();
         let mut state = self.slot.lock();
         let variant = state.known_variant(&self.grant)?;
-        if !variant.is_flown_by(&self.flight) {
+        if !variant.has_flight(&self.flight) {
             return None;
         }
-        variant.store(token, self.mission.replaces, now).ok()?;
+        variant.store(token, self.purpose.replaces, now).ok()?;
         Some(variant.zone(now))
     }
 
     /// Exchanges the look for a call to Courier, as it would have been admitted without. `None` if
     /// it was.
-    fn board(&mut self) -> Option<Outcome> {
+    fn admit(&mut self) -> Option<Ending> {
         let now = self.shared.clock.now().mono;
-        self.shared.make_room(self.mission.urgency, now);
+        self.shared.make_room(self.purpose.urgency, now);
         let mut place = self.flight.admission();
         let Some(place) = &mut *place else {
-            return Some(Outcome::Relieved);
+            return Some(Ending::TakenOver);
         };
-        match self.shared.gate.admit(self.mission.urgency, now) {
+        match self.shared.gate.admit(self.purpose.urgency, now) {
             Ok(admission) => {
                 self.epochs = admission.epochs;
                 *place = admission;
@@ -132,8 +132,8 @@ enum Look {
     Unknown,
 }
 
-fn put_off(error: Error, yielded: bool) -> Outcome {
-    Outcome::PutOff { error, yielded }
+fn put_off(error: Error, yielded: bool) -> Ending {
+    Ending::PutOff { error, yielded }
 }
 
 fn yielded() -> Error {

@@ -2,8 +2,8 @@
 //!
 //! `policy` decides, `slot` remembers, `flight` gets a token in a task of its own: `look` asks the
 //! other replicas, which are `peers`, and `ask` Courier. `upstream` says whether it may (with a
-//! `breaker`) and `admission` is what it then holds, `clock` tells the time, `seats` is the map of
-//! users, `terms` what many of them are granted, `strays` finds flights whose runtime stands still,
+//! `breaker`) and `admission` is what it then holds, `clock` tells the time, `users` is the map of
+//! users, `terms` what many of them are granted, `stalled` finds flights whose runtime stands still,
 //! `shared` is what all of these need. `step` looks at a slot and decides what a caller gets; this
 //! file waits for it.
 
@@ -16,16 +16,16 @@ mod log;
 mod look;
 pub(crate) mod peers;
 pub(crate) mod policy;
-mod seats;
 mod shared;
 mod slot;
+mod stalled;
 mod status;
 mod step;
-mod strays;
 mod terms;
 #[cfg(test)]
 mod tests;
 pub(crate) mod upstream;
+mod users;
 
 use std::{
     future::{Ready, ready},
@@ -42,12 +42,12 @@ use tokio::{runtime::Handle, time::Instant};
 pub use self::status::Status;
 use self::{
     clock::Clock,
-    flight::{Landing, Waited},
+    flight::{Outcome, Waited},
     peers::Peers,
-    seats::Seat,
     shared::Shared,
     step::{Step, Takeover},
     upstream::Upstream,
+    users::UserEntry,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -111,14 +111,14 @@ impl TokenCache {
         if matches!(wish, Wish::Other(_)) {
             return None;
         }
-        let seat = self.shared.seats.get(wanted.user_id)?;
+        let entry = self.shared.users.get(wanted.user_id)?;
         let now = self.shared.clock.now();
-        match seat {
-            Seat::Token(token) => {
+        match entry {
+            UserEntry::Token(token) => {
                 let left = token.fresh_for(wanted, now)?;
                 Some((token, left))
             }
-            Seat::Slot(slot) => slot.lock().fresh(wanted, now),
+            UserEntry::Slot(slot) => slot.lock().fresh(wanted, now),
         }
     }
 
@@ -145,16 +145,16 @@ impl TokenCache {
             drop(waiting);
             let error = match waited {
                 // A flight that began before anybody refused it may have found it with a replica.
-                Waited::Landed(Landing::Token(token)) if caller.wish.refuses(&token) => continue,
+                Waited::Finished(Outcome::Token(token)) if caller.wish.refuses(&token) => continue,
                 // The machine slept while it was on its way.
-                Waited::Landed(Landing::Token(token))
+                Waited::Finished(Outcome::Token(token))
                     if !token.is_usable(self.shared.clock.now()) =>
                 {
                     continue;
                 }
-                Waited::Landed(Landing::Token(token)) => return Ok(token),
-                Waited::Landed(Landing::Failed(error)) => error,
-                Waited::Landed(Landing::Yielded) => match self.usable(grant) {
+                Waited::Finished(Outcome::Token(token)) => return Ok(token),
+                Waited::Finished(Outcome::Failed(error)) => error,
+                Waited::Finished(Outcome::Yielded) => match self.usable(grant) {
                     Some(held) if !caller.wish.refuses(&held) => return Ok(held),
                     // There is nothing to serve while another replica asks.
                     _ => continue,
@@ -164,7 +164,7 @@ impl TokenCache {
                     None if patience < policy::HARD_WAIT => continue,
                     held => return held.ok_or_else(out_of_patience),
                 },
-                Waited::Landed(Landing::Abandoned) | Waited::Stranded => {
+                Waited::Finished(Outcome::Abandoned) | Waited::Stalled => {
                     match self.shared.move_home(&flight.home) {
                         Ok(home) => {
                             takeover = Some(Takeover { of: flight, home });
@@ -179,14 +179,14 @@ impl TokenCache {
         self.usable(grant).ok_or_else(gone)
     }
 
-    /// Forgets a user. A flight that is on its way lands in the forgotten slot.
+    /// Forgets a user. A flight that is on its way finishes in the forgotten slot.
     pub(crate) fn invalidate(&self, user: &str) {
         // First, or who asks in between would find the token of before in the store and keep it.
         if let Some(peers) = &self.shared.peers {
             let home = self.shared.home().ok();
             peers.forget(user.into(), home.as_ref().map(|home| &home.runtime));
         }
-        self.shared.seats.forget(user);
+        self.shared.users.forget(user);
         self.shared.show_gauges();
     }
 
@@ -207,13 +207,13 @@ impl TokenCache {
 
     /// The cached token, if it can still be used: an error never takes its place.
     fn usable(&self, grant: &Grant) -> Option<Token> {
-        let seat = self.shared.seats.get(&grant.user_id)?;
+        let entry = self.shared.users.get(&grant.user_id)?;
         let now = self.shared.clock.now();
-        match seat {
-            Seat::Token(token) => {
+        match entry {
+            UserEntry::Token(token) => {
                 (token.is_for(grant.into()) && token.is_usable(now)).then_some(token)
             }
-            Seat::Slot(slot) => slot.lock().known_variant(grant)?.usable(now).cloned(),
+            UserEntry::Slot(slot) => slot.lock().known_variant(grant)?.usable(now).cloned(),
         }
     }
 }

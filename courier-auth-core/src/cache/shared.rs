@@ -13,11 +13,11 @@ use super::{
     admission::Urgency,
     clock::Clock,
     peers::Peers,
-    seats::Seats,
+    stalled::StalledFlights,
     status::Status,
-    strays::Strays,
     terms::KnownTerms,
     upstream::{Gate, Upstream},
+    users::UserMap,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -26,10 +26,10 @@ use crate::{
 
 /// What the tasks of a cache share with it.
 pub(crate) struct Shared {
-    pub(super) seats: Seats,
+    pub(super) users: UserMap,
     pub(super) terms: KnownTerms,
     pub(super) gate: Gate,
-    pub(super) strays: Strays,
+    pub(super) stalled: StalledFlights,
     pub(super) upstream: Arc<dyn Upstream>,
     pub(super) peers: Option<Arc<dyn Peers>>,
     home: Mutex<Option<Arc<Home>>>,
@@ -55,10 +55,10 @@ impl Shared {
     ) -> Self {
         let home = runtime.map(|runtime| Arc::new(Home::new(runtime, Arc::clone(&upstream))));
         Self {
-            seats: Seats::new(max_users),
+            users: UserMap::new(max_users),
             terms: KnownTerms::default(),
             gate: Gate::new(),
-            strays: Strays::default(),
+            stalled: StalledFlights::default(),
             upstream,
             peers,
             home: Mutex::new(home),
@@ -71,7 +71,7 @@ impl Shared {
     /// Sets the metrics that go up and down. Must be called without locks.
     pub(super) fn show_gauges(&self) {
         self.gauges.show(|| Levels {
-            users: self.seats.len(),
+            users: self.users.len(),
             calls_in_flight: self.gate.calls(),
             queued: self.gate.queued(),
             circuit_open: self.gate.is_open(),
@@ -85,7 +85,7 @@ impl Shared {
         self.show_gauges();
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         Status {
-            users: self.seats.len(),
+            users: self.users.len(),
             calls_in_flight: self.gate.calls(),
             queued: self.gate.queued(),
             circuit_open: self.gate.is_open(),
@@ -101,7 +101,7 @@ impl Shared {
     /// Takes their permits from flights whose runtime stands still, if no other is left.
     pub(super) fn make_room(&self, urgency: Urgency, now: Instant) {
         if !self.gate.has_room(urgency) {
-            self.strays.relieve(now);
+            self.stalled.release_overdue(now);
         }
     }
 
@@ -155,7 +155,7 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
-            .field("users", &self.seats.len())
+            .field("users", &self.users.len())
             .field("gate", &self.gate)
             .finish_non_exhaustive()
     }

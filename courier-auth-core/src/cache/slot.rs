@@ -239,13 +239,13 @@ impl Variant {
         self.token.as_ref().filter(|token| token.is_usable(now))
     }
 
-    pub(crate) fn is_flown_by(&self, flight: &Arc<Flight>) -> bool {
+    pub(crate) fn has_flight(&self, flight: &Arc<Flight>) -> bool {
         let here = self.flight.as_ref();
         here.is_some_and(|here| Arc::ptr_eq(here, flight))
     }
 
     /// Takes this flight off the variant, if it is still there.
-    pub(crate) fn relieve(&mut self, flight: &Arc<Flight>) -> bool {
+    pub(crate) fn clear_flight(&mut self, flight: &Arc<Flight>) -> bool {
         self.flight
             .take_if(|here| Arc::ptr_eq(here, flight))
             .is_some()

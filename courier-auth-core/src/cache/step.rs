@@ -4,7 +4,7 @@ use super::{
     Caller, TokenCache, Wish,
     admission::Urgency,
     clock::Moment,
-    flight::{Flight, Landing, Mission, Pilot},
+    flight::{Flight, FlightTask, Outcome, Purpose},
     gone,
     policy::{self, Demand, Plan, Zone},
     shared::Home,
@@ -22,7 +22,7 @@ impl TokenCache {
         takeover: Option<&Takeover>,
     ) -> Result<Step, Error> {
         for _ in 0..MAX_LOOKS {
-            let slot = self.shared.seats.slot(&grant.user_id);
+            let slot = self.shared.users.slot(&grant.user_id);
             let mut state = slot.lock();
             if state.detached {
                 // It left the map between the look-up and the lock.
@@ -32,18 +32,18 @@ impl TokenCache {
             drop(state);
             if let Some(takeover) = takeover {
                 // Whoever else waits for it joins its successor at once.
-                takeover.of.land(Landing::Abandoned);
+                takeover.of.finish(Outcome::Abandoned);
             }
-            let (step, pilot) = decision?;
-            if let Some(pilot) = pilot {
-                pilot.take_off();
+            let (step, task) = decision?;
+            if let Some(task) = task {
+                task.spawn();
             }
             return Ok(step);
         }
         Err(overloaded())
     }
 
-    /// The locked half of [`step`](Self::step). A pilot that it returns takes off after the lock.
+    /// The locked half of [`step`](Self::step). A task that it returns is spawned after the lock.
     fn decide(
         &self,
         slot: &Arc<Slot>,
@@ -51,7 +51,7 @@ impl TokenCache {
         grant: &Grant,
         caller: &mut Caller,
         takeover: Option<&Takeover>,
-    ) -> Result<(Step, Option<Pilot>), Error> {
+    ) -> Result<(Step, Option<FlightTask>), Error> {
         let now = self.shared.clock.now();
         let demand = demand(state, grant, caller.wish, takeover.is_some(), now);
         let avoid = caller.wish.refused();
@@ -60,7 +60,7 @@ impl TokenCache {
         }
         let variant = state.variant(grant, now);
         if let Some(takeover) = takeover {
-            variant.relieve(&takeover.of);
+            variant.clear_flight(&takeover.of);
             // What it was admitted with would stay with a task that nobody polls; also if its user
             // was forgotten meanwhile, and this is another slot.
             drop(takeover.of.release());
@@ -88,7 +88,7 @@ impl TokenCache {
             },
         };
 
-        let (flight, pilot) = match &variant.flight {
+        let (flight, task) = match &variant.flight {
             Some(flight) => (Arc::clone(flight), None),
             None => {
                 let background = zone == Zone::Aging && demand != Demand::Other;
@@ -102,41 +102,41 @@ impl TokenCache {
                     .as_ref()
                     .filter(|_| demand == Demand::Other)
                     .map(|held| held.id());
-                let mission = Mission {
+                let purpose = Purpose {
                     urgency,
                     replaces,
                     avoid,
                 };
-                let pilot = match self.pilot(slot, grant, mission, looked, takeover, now) {
-                    Ok(pilot) => pilot,
+                let task = match self.prepare(slot, grant, purpose, looked, takeover, now) {
+                    Ok(task) => task,
                     Err(error) => return Ok((Step::serve(held).map_err(|_| error)?, None)),
                 };
-                let flight = pilot.flight();
+                let flight = task.flight();
                 variant.flight = Some(Arc::clone(&flight));
                 if replaces.is_some() {
                     state.note_replacement(now.mono);
                     caller.replaced = Some(true);
                 }
-                (flight, Some(pilot))
+                (flight, Some(task))
             }
         };
         let step = match patience {
             None => Step::serve(held)?,
             Some(patience) => Step::Wait { flight, patience },
         };
-        Ok((step, pilot))
+        Ok((step, task))
     }
 
     /// Prepares a flight, if Courier may be asked or another replica be looked to.
-    fn pilot(
+    fn prepare(
         &self,
         slot: &Arc<Slot>,
         grant: &Grant,
-        mission: Mission,
+        purpose: Purpose,
         looked: bool,
         takeover: Option<&Takeover>,
         now: Moment,
-    ) -> Result<Pilot, Error> {
+    ) -> Result<FlightTask, Error> {
         let home = match takeover {
             Some(takeover) => Arc::clone(&takeover.home),
             None => self.shared.home()?,
@@ -146,21 +146,21 @@ impl TokenCache {
         let admission = match look.and_then(|_peers| self.shared.gate.admit_look()) {
             Some(admission) => admission,
             None => {
-                self.shared.make_room(mission.urgency, now.mono);
-                self.shared.gate.admit(mission.urgency, now.mono)?
+                self.shared.make_room(purpose.urgency, now.mono);
+                self.shared.gate.admit(purpose.urgency, now.mono)?
             }
         };
-        let pilot = Pilot::new(
+        let task = FlightTask::new(
             Arc::clone(&self.shared),
             Arc::clone(slot),
             grant.clone(),
             home,
-            mission,
+            purpose,
             admission,
             now.mono,
         );
-        self.shared.strays.add(&pilot.flight());
-        Ok(pilot)
+        self.shared.stalled.add(&task.flight());
+        Ok(task)
     }
 }
 
@@ -179,7 +179,7 @@ impl Step {
     }
 }
 
-/// A caller flies on for a flight that is stranded.
+/// A caller goes on in the place of a flight that is stalled.
 pub(super) struct Takeover {
     pub(super) of: Arc<Flight>,
     pub(super) home: Arc<Home>,

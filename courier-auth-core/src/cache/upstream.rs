@@ -136,7 +136,11 @@ impl Gate {
 
     /// Leaves the queue with a permit, and looks again whether Courier is worth a call: it may have
     /// failed for everybody meanwhile.
-    pub(crate) fn board(&self, admission: &mut Admission, permit: Permit) -> Result<Epochs, Error> {
+    pub(crate) fn leave_queue(
+        &self,
+        admission: &mut Admission,
+        permit: Permit,
+    ) -> Result<Epochs, Error> {
         admission.ticket = None;
         // Whoever is the probe already would be refused because of itself.
         if admission.probes.is_empty() {

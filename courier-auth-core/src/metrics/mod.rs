@@ -57,8 +57,8 @@ pub(crate) fn rejected(replaced: bool) {
     count(&table::REJECTED, [("outcome", outcome)]);
 }
 
-/// A flight has landed.
-pub(crate) fn flown(urgency: &'static str, outcome: &'static str, took: Duration) {
+/// A flight has finished.
+pub(crate) fn flight_ended(urgency: &'static str, outcome: &'static str, took: Duration) {
     let outcome = ("outcome", outcome);
     count(&table::FLIGHTS, [("urgency", urgency), outcome]);
     observe(&table::FLIGHT_SECONDS, [outcome], took);

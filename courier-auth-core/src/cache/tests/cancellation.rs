@@ -103,7 +103,7 @@ async fn a_caller_aborted_in_the_queue_leaves_its_place() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(world.cache.status().queued, 0);
     assert_eq!(world.cache.status().calls_in_flight, 0);
-    // All flights landed although nobody waited.
+    // All flights finished although nobody waited.
     assert_eq!(world.courier.calls(), 100);
     world.get("u99").await.unwrap();
     assert_eq!(world.courier.calls(), 100);

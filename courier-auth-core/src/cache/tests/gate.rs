@@ -139,7 +139,11 @@ async fn memory_is_bounded_and_flights_are_not_evicted() {
     let calls = world.courier.calls();
     caller.await.unwrap().unwrap();
     world.get("pinned").await.unwrap();
-    assert_eq!(world.courier.calls(), calls, "its flight landed in the map");
+    assert_eq!(
+        world.courier.calls(),
+        calls,
+        "its flight finished in the map"
+    );
     assert!(
         world.cache.status().users <= 60,
         "{}",
@@ -148,7 +152,7 @@ async fn memory_is_bounded_and_flights_are_not_evicted() {
 }
 
 /// Every slot of the map has a flight, and yet another user comes: on a single thread, where
-/// whoever looked again and again for a place would keep the flights from landing.
+/// whoever looked again and again for a place would keep the flights from finishing.
 #[tokio::test(start_paused = true)]
 async fn a_map_full_of_flights_takes_another_user() {
     for max_users in [1, 10, 100] {
@@ -194,7 +198,7 @@ async fn a_probe_that_queued_is_let_through() {
     assert!(probe.is_queued());
     drop(full);
     let permit = poll_fn(|cx| probe.poll_permit(cx)).await.unwrap();
-    gate.board(&mut probe, permit).unwrap();
+    gate.leave_queue(&mut probe, permit).unwrap();
     gate.record(Ok(()), "1", probe.epochs, now());
     assert!(!gate.is_open());
 }
@@ -225,7 +229,7 @@ async fn failures_from_before_an_outage_do_not_count_after_it() {
     // It asks after the outage, though it came before.
     full.pop();
     let permit = poll_fn(|cx| queued.poll_permit(cx)).await.unwrap();
-    let new = gate.board(&mut queued, permit).unwrap();
+    let new = gate.leave_queue(&mut queued, permit).unwrap();
     fail(new, 4);
     assert!(!gate.is_open());
     fail(new, 1);

@@ -15,9 +15,9 @@ mod regressions;
 mod replicas;
 mod runtimes;
 mod scenarios;
-mod seats;
 #[cfg(feature = "shared-cache")]
 mod sign_outs;
+mod stalled;
 #[cfg(feature = "shared-cache")]
 mod store;
 #[cfg(feature = "shared-cache")]
@@ -26,7 +26,7 @@ mod store_refusals;
 mod store_regressions;
 #[cfg(feature = "shared-cache")]
 mod store_troubles;
-mod strays;
+mod users;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -39,7 +39,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 #[cfg(feature = "shared-cache")]
-use super::seats::Seat;
+use super::users::UserEntry;
 use super::{
     TokenCache, Wish,
     clock::{Clock, ManualClock, Moment},
@@ -89,8 +89,8 @@ impl World {
 
     #[cfg(feature = "shared-cache")]
     pub(super) fn keeps_a_token_alone(&self, user: &str) -> bool {
-        let seat = self.cache.shared.seats.get(&self.grant(user).user_id);
-        matches!(seat, Some(Seat::Token(_)))
+        let entry = self.cache.shared.users.get(&self.grant(user).user_id);
+        matches!(entry, Some(UserEntry::Token(_)))
     }
 
     pub(super) async fn get(&self, user: &str) -> Result<Token, Error> {

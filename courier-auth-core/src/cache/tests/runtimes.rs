@@ -242,7 +242,7 @@ fn two_runtimes_share_one_cache_and_one_goes() {
     assert_eq!(cache.status().calls_in_flight, 0);
 }
 
-/// A flight that was taken over and lands late, while its successor is under way.
+/// A flight that was taken over and finishes late, while its successor is under way.
 #[test]
 fn a_late_landing_does_not_undo_the_successor() {
     let (cache, courier) = cache(None);
@@ -269,7 +269,7 @@ fn a_late_landing_does_not_undo_the_successor() {
 fn a_slot_that_left_the_map_is_not_used() {
     let (cache, courier) = cache(None);
     ask(&cache).unwrap();
-    let slot = Arc::clone(&cache.shared.seats.slot(&grant().user_id));
+    let slot = Arc::clone(&cache.shared.users.slot(&grant().user_id));
     let mut state = slot.lock();
     let caller = {
         let cache = cache.clone();
@@ -281,7 +281,7 @@ fn a_slot_that_left_the_map_is_not_used() {
         let cache = cache.clone();
         thread::spawn(move || cache.invalidate("alice"))
     };
-    while cache.shared.seats.get(&grant().user_id).is_some() {
+    while cache.shared.users.get(&grant().user_id).is_some() {
         thread::sleep(Duration::from_millis(5));
     }
     state.detached = true;
@@ -298,7 +298,7 @@ fn a_slot_that_left_the_map_is_not_used() {
 fn a_slot_of_an_invalidated_user_is_out_of_use() {
     let (cache, _courier) = cache(None);
     ask(&cache).unwrap();
-    let slot = Arc::clone(&cache.shared.seats.slot(&grant().user_id));
+    let slot = Arc::clone(&cache.shared.users.slot(&grant().user_id));
     cache.invalidate("alice");
     assert!(slot.lock().detached);
 }

@@ -221,7 +221,7 @@ fn outside_of_a_runtime_it_waits_for_one() {
     });
 }
 
-/// A flight from before the sign-out that landed after the next sign-in took the place of its token,
+/// A flight from before the sign-out that finished after the next sign-in took the place of its token,
 /// which no replica could find then.
 #[tokio::test(start_paused = true)]
 async fn a_flight_of_before_does_not_replace_what_came_after() {

@@ -40,7 +40,7 @@ fn permits_do_not_stay_with_a_runtime_that_stands_still() {
     assert_eq!(courier.calls(), 17);
     for user in 0..16 {
         let grant = grant_of(&user.to_string());
-        let slot = cache.shared.seats.slot(&grant.user_id);
+        let slot = cache.shared.users.slot(&grant.user_id);
         let mut state = slot.lock();
         assert!(state.known_variant(&grant).unwrap().flight.is_none());
     }

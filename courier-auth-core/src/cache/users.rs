@@ -12,14 +12,14 @@ use crate::{metrics, token::Token};
 ///
 /// The map's keys are hashes of ids: an id stands in the token already, and once more it would be
 /// a tenth of what a user weighs. It is compared there on every look, so that two users with one
-/// hash never get each other's token. They take each other's seat as if there were no room for
+/// hash never get each other's token. They take each other's entry as if there were no room for
 /// both.
-pub(super) struct Seats<S = DefaultHashBuilder> {
-    map: Cache<Key, Seat, UnitWeighter, DefaultHashBuilder, PinFlights>,
+pub(super) struct UserMap<S = DefaultHashBuilder> {
+    map: Cache<Key, UserEntry, UnitWeighter, DefaultHashBuilder, PinFlights>,
     hasher: S,
 }
 
-impl<S: BuildHasher + Default> Seats<S> {
+impl<S: BuildHasher + Default> UserMap<S> {
     pub(super) fn new(max_users: usize) -> Self {
         Self {
             map: Cache::with(
@@ -38,25 +38,25 @@ impl<S: BuildHasher + Default> Seats<S> {
     }
 
     /// What is known of a user.
-    pub(super) fn get(&self, user: &str) -> Option<Seat> {
-        let seat = self.map.get(&self.key(user))?;
-        seat.is_of(user).then_some(seat)
+    pub(super) fn get(&self, user: &str) -> Option<UserEntry> {
+        let entry = self.map.get(&self.key(user))?;
+        entry.is_of(user).then_some(entry)
     }
 
     /// The slot of a user, made if there is none.
     pub(super) fn slot(&self, user: &Arc<str>) -> Visit {
-        if let Some(Seat::Slot(slot)) = self.get(user) {
+        if let Some(UserEntry::Slot(slot)) = self.get(user) {
             return Visit {
                 slot,
                 pinned: false,
             };
         }
-        let known = self
-            .map
-            .entry(&self.key(user), None, |_key, seat| match seat.is_of(user) {
-                true => EntryAction::Retain(seat.open(user)),
+        let known = self.map.entry(&self.key(user), None, |_key, entry| {
+            match entry.is_of(user) {
+                true => EntryAction::Retain(entry.open(user)),
                 false => EntryAction::ReplaceWithGuard,
-            });
+            }
+        });
         let guard = match known {
             EntryResult::Retained(slot) => {
                 return Visit {
@@ -80,14 +80,16 @@ impl<S: BuildHasher + Default> Seats<S> {
         // at once, and whoever made it would make it again for ever.
         slot.pin();
         // It fails only if the placeholder was removed: forgetting and evicting leave it alone.
-        let _inserted = guard.insert(Seat::Slot(Arc::clone(&slot)));
+        let _inserted = guard.insert(UserEntry::Slot(Arc::clone(&slot)));
         Visit { slot, pinned: true }
     }
 
     /// Takes what is known of a user out of the map.
     pub(super) fn forget(&self, user: &str) {
         let key = self.key(user);
-        if let Some((_, Seat::Slot(slot))) = self.map.remove_if(&key, |seat| seat.is_of(user)) {
+        if let Some((_, UserEntry::Slot(slot))) =
+            self.map.remove_if(&key, |entry| entry.is_of(user))
+        {
             slot.detach();
         }
     }
@@ -96,12 +98,12 @@ impl<S: BuildHasher + Default> Seats<S> {
     pub(super) fn tidy(&self, slot: &Arc<Slot>) {
         // A user who has been forgotten meanwhile is not brought back: the guard of an entry that
         // is not there is dropped.
-        self.map.entry(&self.key(&slot.user), None, |_key, seat| {
-            if let Seat::Slot(here) = seat
+        self.map.entry(&self.key(&slot.user), None, |_key, entry| {
+            if let UserEntry::Slot(here) = entry
                 && Arc::ptr_eq(here, slot)
                 && let Some(token) = slot.detach_if_plain()
             {
-                *seat = Seat::Token(token);
+                *entry = UserEntry::Token(token);
             }
             EntryAction::Retain(())
         });
@@ -118,14 +120,14 @@ struct Key(u64);
 
 /// What the map holds of a user.
 #[derive(Debug)]
-pub(super) enum Seat {
+pub(super) enum UserEntry {
     /// A token and nothing else to remember, as with nearly all users nearly all of the time: a
     /// slot would take as much memory again, and time.
     Token(Token),
     Slot(Arc<Slot>),
 }
 
-impl Clone for Seat {
+impl Clone for UserEntry {
     /// What a look at the map comes to.
     fn clone(&self) -> Self {
         match self {
@@ -138,7 +140,7 @@ impl Clone for Seat {
     }
 }
 
-impl Seat {
+impl UserEntry {
     fn is_of(&self, user: &str) -> bool {
         match self {
             Self::Token(token) => token.user_id() == user,
@@ -202,17 +204,17 @@ impl Drop for Visit {
 #[derive(Clone, Copy, Debug)]
 struct PinFlights;
 
-impl Lifecycle<Key, Seat> for PinFlights {
+impl Lifecycle<Key, UserEntry> for PinFlights {
     type RequestState = ();
 
-    fn is_pinned(&self, _key: &Key, seat: &Seat) -> bool {
-        match seat {
-            Seat::Token(_) => false,
-            Seat::Slot(slot) => slot.is_pinned(),
+    fn is_pinned(&self, _key: &Key, entry: &UserEntry) -> bool {
+        match entry {
+            UserEntry::Token(_) => false,
+            UserEntry::Slot(slot) => slot.is_pinned(),
         }
     }
 
-    fn on_evict(&self, _state: &mut (), _key: Key, seat: Seat) {
-        seat.evicted();
+    fn on_evict(&self, _state: &mut (), _key: Key, entry: UserEntry) {
+        entry.evicted();
     }
 }

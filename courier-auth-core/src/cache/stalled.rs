@@ -10,7 +10,7 @@ use super::flight::Flight;
 /// Flights that are under way, to find those whose runtime stands still: what they hold would be
 /// missed by everybody else, for as long as nobody asks for their users.
 #[derive(Debug, Default)]
-pub(super) struct Strays(Mutex<State>);
+pub(super) struct StalledFlights(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,7 +18,7 @@ struct State {
     searched: Option<Instant>,
 }
 
-impl Strays {
+impl StalledFlights {
     pub(super) fn add(&self, flight: &Arc<Flight>) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let flights = &mut state.flights;
@@ -31,7 +31,7 @@ impl Strays {
     }
 
     /// Takes from those that are overdue what they were admitted with.
-    pub(super) fn relieve(&self, now: Instant) {
+    pub(super) fn release_overdue(&self, now: Instant) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recently = |then| now.saturating_duration_since(then) < SEARCH_GAP;
         if state.searched.is_some_and(recently) {
