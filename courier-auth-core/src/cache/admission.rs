@@ -36,12 +36,12 @@ pub(crate) struct Admission {
     pub(super) probes: Vec<Probe>,
     pub(super) permit: Option<Permit>,
     pub(super) ticket: Option<Ticket>,
-    pub(super) look: Option<Look>,
+    pub(super) look: Option<LookPermit>,
 }
 
 /// The right to look for another replica's token, or a place in the queue for it.
 #[derive(Debug)]
-pub(super) enum Look {
+pub(super) enum LookPermit {
     Now(#[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit),
     Later(Ticket),
 }
@@ -54,9 +54,9 @@ impl Admission {
 
     /// Waits until it may look. `false` if it is not for a look.
     pub(crate) fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        if let Some(Look::Later(ticket)) = &mut self.look {
+        if let Some(LookPermit::Later(ticket)) = &mut self.look {
             self.look = match ticket.permit.poll_unpin(cx) {
-                Poll::Ready(look) => look.ok().map(Look::Now),
+                Poll::Ready(look) => look.ok().map(LookPermit::Now),
                 Poll::Pending => return Poll::Pending,
             };
         }

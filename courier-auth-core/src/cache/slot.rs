@@ -198,7 +198,7 @@ pub(crate) struct Variant {
     token: Option<Token>,
     failure: Option<Failure>,
     /// The last look for another replica's token, if it led to nothing.
-    look: Option<Look>,
+    look: Option<FailedLook>,
     pub(crate) flight: Option<Arc<Flight>>,
 }
 
@@ -303,7 +303,7 @@ impl Variant {
     /// Notes that looking led to nothing and Courier was not asked: because another replica does
     /// (`yielded`), or because it may not be.
     pub(crate) fn note_look(&mut self, error: Error, yielded: bool, now: Instant) {
-        self.look = Some(Look {
+        self.look = Some(FailedLook {
             until: now + policy::look_again(fastrand::f64()),
             yielded,
             error,
@@ -334,14 +334,14 @@ struct Failure {
 
 /// A look for another replica's token that led to nothing.
 #[derive(Debug)]
-struct Look {
+struct FailedLook {
     /// There is no point in looking again before.
     until: Instant,
     yielded: bool,
     error: Error,
 }
 
-impl Look {
+impl FailedLook {
     fn is_recent(&self, now: Instant) -> bool {
         now < self.until
     }

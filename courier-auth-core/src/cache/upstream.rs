@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, time::Instant};
 use tracing::{info, warn};
 
 use super::{
-    admission::{Admission, Epochs, Look, Permit, Ticket, Urgency},
+    admission::{Admission, Epochs, LookPermit, Permit, Ticket, Urgency},
     breaker::{Breaker, Probe, Refusal},
 };
 use crate::{
@@ -75,10 +75,10 @@ impl Gate {
     /// and its permits do not matter to that; what is found in vain, [`admit`](Self::admit) decides.
     pub(crate) fn admit_look(&self) -> Option<Admission> {
         let look = match Arc::clone(&self.looks).try_acquire_owned() {
-            Ok(look) => Look::Now(look),
+            Ok(look) => LookPermit::Now(look),
             Err(_) => {
                 let ticket = Ticket::take(&self.queued_looks, &self.looks, MAX_QUEUED_LOOKS);
-                Look::Later(ticket?)
+                LookPermit::Later(ticket?)
             }
         };
         Some(Admission {
