@@ -34,7 +34,7 @@ async fn redis_behind_tls_is_reached_if_its_authority_is_trusted() {
 
     let trusting = RedisCache::new(&url)
         .unwrap()
-        .root_certificate_pem(authority);
+        .only_root_certificate_pem(authority);
     assert_eq!(get(trusting.unwrap()).await.unwrap().unwrap(), b"value");
 }
 
