@@ -240,9 +240,10 @@ impl Token {
             token_bytes,
             clock,
         };
-        let texts = match unasked.is_empty() {
-            true => answer.texts,
-            false => joined([user, token, unasked]),
+        let texts = if unasked.is_empty() {
+            answer.texts
+        } else {
+            joined([user, token, unasked])
         };
         Ok(Self(Kept::new(facts, texts.expose_secret())))
     }
@@ -306,9 +307,7 @@ fn check_shape(token: &str) -> Result<(), Error> {
     };
     // All bytes, instead of up to the first that is unknown: the compiler does many at a time.
     if !token.bytes().fold(true, |all, byte| all & known(byte)) {
-        return Err(bad_answer(
-            "Courier's token contains invalid characters",
-        ));
+        return Err(bad_answer("Courier's token contains invalid characters"));
     }
     Ok(())
 }

@@ -207,9 +207,10 @@ impl Settings {
         }
         // An emulator works where there are no authorities, as in a container that lacks them: there
         // is no TLS, not to a proxy either, and if there were it would be refused.
-        builder = match loopback && in_the_clear {
-            true => builder.tls_certs_only([]),
-            false => builder.tls_certs_merge(self.root_certificates.iter().cloned()),
+        builder = if loopback && in_the_clear {
+            builder.tls_certs_only([])
+        } else {
+            builder.tls_certs_merge(self.root_certificates.iter().cloned())
         };
         builder.build().map_err(|error| {
             configuration(

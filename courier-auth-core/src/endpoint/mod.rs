@@ -126,9 +126,10 @@ impl Endpoint {
                 Ok((token, left)) => {
                     let id = token.id();
                     let refused = call.rejected == Some(id);
-                    match call.held.contains(&id) {
-                        true => Reply::not_modified(&token, left, refused),
-                        false => Reply::token(&token, left, self.provider.region(), refused),
+                    if call.held.contains(&id) {
+                        Reply::not_modified(&token, left, refused)
+                    } else {
+                        Reply::token(&token, left, self.provider.region(), refused)
                     }
                 }
                 Err(error) => Reply::failed(&error),

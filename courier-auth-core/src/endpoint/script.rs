@@ -26,9 +26,10 @@ impl Endpoint {
                 held.add(value);
             }
         }
-        let reply = match held.contains(&TAG) {
-            true => Reply::script_not_modified(),
-            false => Reply::script(SCRIPT),
+        let reply = if held.contains(&TAG) {
+            Reply::script_not_modified()
+        } else {
+            Reply::script(SCRIPT)
         };
         reply.with_etag(&TAG).finish_script(method == "HEAD")
     }
