@@ -51,10 +51,10 @@ pub struct CourierAuth {
 }
 
 impl CourierAuth {
-    /// Hands out the provider's tokens to those of whom the hook says that they are signed in.
+    /// Hands out the provider's tokens to the users that the hook names.
     ///
-    /// The hook is an extractor of the app's own (or a tuple of them) and an async closure that
-    /// takes what it extracts and names the user; [`IntoIdentity`] lists what it may return. It
+    /// The hook is an async closure over one of the app's own extractors (or a tuple of them) that
+    /// names the signed-in user; [`IntoIdentity`] lists what it may return. It
     /// runs for each request that may get a token. If the extractor fails, its error response is
     /// the answer. A closure of two arguments is refused by the compiler: make them one tuple, as
     /// below.
@@ -79,7 +79,7 @@ impl CourierAuth {
     /// let courier = CourierAuth::new(provider, async |user: CurrentUser| user.id);
     /// # let provider = other;
     ///
-    /// // More than one extractor, nobody signed in, scopes of the request's own:
+    /// // Several extractors, possibly nobody signed in, scopes for this request:
     /// let courier = CourierAuth::new(
     ///     provider,
     ///     |(user, request): (Option<CurrentUser>, HttpRequest)| async move {

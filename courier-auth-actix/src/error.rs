@@ -10,7 +10,7 @@ use crate::reply::{no_store, to_response};
 /// Its text may stand on a page: what went wrong between the app and Courier is for the log, and in
 /// [`courier_error`](Self::courier_error) and [`source`](StdError::source).
 ///
-/// As a response it is what the token's route would answer: a problem (RFC 9457) that says nothing
+/// As a response it is what the token's route would answer: a problem (RFC 9457) without anything
 /// that a browser should not know, or the app's own error response.
 #[derive(Debug)]
 pub struct CourierTokenError(Cause);

@@ -1,4 +1,4 @@
-//! [Courier Inbox] tokens for the signed-in users of an [actix-web] app, in one line.
+//! [Courier Inbox] tokens for the signed-in users of an [actix-web] app, as one set of routes.
 //!
 //! The Inbox, Toast and Preferences components of Courier run in the browser or on a phone and
 //! need a JWT for the user who is signed in, which only a backend can issue. This crate is the
@@ -34,7 +34,7 @@
 //! }
 //! ```
 //!
-//! `GET /courier/token` then answers with the token of whoever is signed in:
+//! `GET /courier/token` then answers with the signed-in user's token:
 //!
 //! ```json
 //! {"token": "eyJ…", "user_id": "user-1", "scope": "user_id:user-1 inbox:read:messages inbox:write:events",
@@ -50,9 +50,9 @@
 //! ```
 //!
 //! Other front ends sign in with `token`, and ask again after `refresh_in` seconds. With
-//! `If-None-Match: "<token_id>"` it gets a 304 while there is no newer one. Nobody signed in is a
+//! `If-None-Match: "<token_id>"` they get a 304 while there is no newer one. Nobody signed in is a
 //! 401, and Courier being out of reach a 503 with `Retry-After`, both as `application/problem+json`
-//! (RFC 9457). No answer may be cached by anybody (`no-store`).
+//! (RFC 9457). No answer may be cached (`no-store`).
 //!
 //! `HEAD` and `POST` answer alike, other methods are a 405. Bodies are ignored: one of up to 8 KiB
 //! is read off the connection, which then lives on. A larger one, or one that takes longer than a
@@ -142,9 +142,9 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `emulator` | the module `emulator`: Courier's API in the process of your tests, with faults to order | no |
+//! | `emulator` | the module `emulator`: Courier's API in the process of your tests, with faults on demand | no |
 //! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
-//! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your own | no |
+//! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your choice | no |
 //! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
 //! | `redis-cluster` | the same on a cluster | no |
 //! | `metrics` | metrics for the recorder of the crate `metrics`, [listed here](courier_auth_core::guides::operating#metrics) | no |

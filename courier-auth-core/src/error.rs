@@ -61,18 +61,18 @@ impl Error {
         self.change(|inner| inner.user = Some(user))
     }
 
-    /// What went wrong, for code that has to decide.
+    /// What went wrong, for code to match on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later with nothing changed.
     pub fn is_transient(&self) -> bool {
         self.0.transient
     }
 
-    /// How long to wait before asking again, when that is known: what Courier asked for, or the
-    /// rest of our own backoff.
+    /// How long to wait before trying again, if known: what Courier asked for, or the rest of our own
+    /// backoff.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -127,8 +127,8 @@ impl From<std::convert::Infallible> for Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A user id, scope or lifetime that cannot be sent. Nothing was sent. A bug in the app, or
-    /// somebody who tries to smuggle a scope into an id.
+    /// A user id, scope or lifetime is not valid; nothing was sent. Either a bug in the app, or an
+    /// attempt to smuggle a scope into an id.
     InvalidInput,
     /// A setting is missing, malformed or contradicts another one.
     Configuration,
@@ -138,17 +138,17 @@ pub enum ErrorKind {
     RequestRefused,
     /// Courier limits the number of calls (429).
     RateLimited,
-    /// Courier cannot be reached, closed the connection or answered with a server error.
+    /// Courier could not be reached, closed the connection or answered with a server error.
     Unavailable,
-    /// Nothing came back in time.
+    /// Courier did not answer in time.
     Timeout,
-    /// Courier failed so often that it is left alone for a while.
+    /// The circuit breaker is open after repeated failures.
     CircuitOpen,
-    /// More users wait for their first token than the queue holds.
+    /// Too many users are waiting for a first token; the queue is full.
     Overloaded,
     /// Courier answered with something that is not a token for this user.
     BadAnswer,
-    /// The task that asked Courier went away, or there is no Tokio runtime to run it on.
+    /// The task calling Courier was lost, or no Tokio runtime is available.
     Runtime,
 }
 

@@ -2,8 +2,8 @@
 //! outages.
 //!
 //! [Courier](https://www.courier.com)'s Inbox, toasts and preferences run in a browser or on a
-//! phone and need a JWT for the signed-in user. Only a backend may have one issued, with the
-//! workspace's API key. A [`TokenProvider`] does, for any number of users:
+//! phone and need a JWT for the signed-in user. Only a backend may request one, with the workspace's
+//! API key. A [`TokenProvider`] does that for any number of users:
 //!
 //! ```
 //! use courier_auth_core::{Scope, TokenProvider, TokenRequest};
@@ -18,12 +18,12 @@
 //!     .scopes(Scope::RECOMMENDED)
 //!     .build()?;
 //!
-//! // One per request of your app; the user is whoever your own session says it is.
+//! // One per request of your app; the user comes from your own session.
 //! let token = provider.token(&TokenRequest::for_user("user-1")).await?;
 //! assert_eq!(token.user_id(), "user-1");
 //! assert!(token.expires_in().as_secs() > 3500);
 //!
-//! // The second one is the same, and Courier hears nothing of it.
+//! // The second is the same one, from the cache.
 //! let again = provider.token(&TokenRequest::for_user("user-1")).await?;
 //! assert_eq!(again.id(), token.id());
 //! # assert_eq!(courier.token_requests(), 1);
@@ -56,20 +56,23 @@
 //! | 30 seconds to 5 minutes | the next token if it comes within a second, else this one |
 //! | less, or there is none | the next token if it comes within 5 seconds, else an [`Error`] |
 //!
-//! Other lifetimes have proportionate bounds. A call to Courier belongs to no caller: it goes on
-//! when they hang up, and all that wait for it get its token, or its error. An error never takes
-//! the place of a token that can still be used. After a failure a user's next call waits (up to 15
-//! seconds without a token, up to 60 with one); when Courier fails for several users it is left
-//! alone and tried by one caller at a time; when it refuses the API key, for 10 to 60 seconds. At
-//! most 16 calls run at once, those that somebody waits for first. Nothing that fails is final.
+//! Other lifetimes have proportionate bounds. A call to Courier does not belong to the caller that
+//! started it: it goes on when they hang up, and all who wait for it get its token, or its error. An
+//! error never replaces a token that can still be used.
+//!
+//! After a failure, Courier is not asked again for that user for a while: up to 15 seconds if the
+//! user has no token, up to 60 if they do. Until then callers get the cached token, or the last error
+//! at once. If Courier fails for several users, a circuit breaker opens and one caller at a time
+//! probes it. If it refuses the API key, all calls pause for 10 to 60 seconds. At most 16 calls run
+//! at once; those with a caller waiting go first. No failure is permanent.
 //! [The guide to refreshing](guides::refresh) has the numbers and the reasons.
 //!
 //! # Security
 //!
-//! A user id is checked before a byte leaves ([`UserId`]), because Courier's scopes are one string
-//! in which a space begins the next permission. A token whose claims name another user is thrown
-//! away. The API key and tokens have no `Display`, are redacted in `Debug`, and appear in no error
-//! and no log. Redirects are not followed, and `http://` is refused except to loopback.
+//! A user id is checked before anything is sent ([`UserId`]), because Courier's scopes are one string
+//! in which a space begins the next permission. A token whose claims name another user is discarded.
+//! The API key and tokens have no `Display`, are redacted in `Debug`, and appear in no error and no
+//! log. Redirects are not followed, and `http://` is refused except to loopback.
 //!
 //! # Guides
 //!
@@ -85,7 +88,7 @@
 //! | `emulator` | an emulator of Courier's API for tests and offline development | no |
 //! | `cli` | the program `courier-token`: `cargo install courier-auth-core --features cli` | no |
 //! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
-//! | `shared-cache` | `SharedCache`: one cache for many replicas, in a store of your own | no |
+//! | `shared-cache` | `SharedCache`: one cache for many replicas, in a store of your choice | no |
 //! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
 //! | `redis-cluster` | the same on a cluster | no |
 //! | `metrics` | metrics for the recorder of the crate `metrics`, [listed here](guides::operating#metrics) | no |

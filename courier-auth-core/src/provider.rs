@@ -20,12 +20,13 @@ use crate::{
     token::{Token, TokenId},
 };
 
-/// Hands out Courier tokens: issues one when it must, caches it, and refreshes it before it ends.
+/// Hands out Courier tokens: has one issued when needed, caches it, and refreshes it before it
+/// expires.
 ///
 /// Make one per Courier workspace and share it; clones are cheap and share the cache. Callers cache
-/// nothing themselves. However many ask for the same user at once, Courier is asked once, and the
-/// call goes on when they all hang up. While Courier is down, tokens that are cached are served
-/// until 30 seconds before they end (less for tokens of under ten minutes).
+/// nothing themselves. However many ask for the same user at once, Courier is called once, and the
+/// call goes on even if they all hang up. While Courier is down, cached tokens are served until 30
+/// seconds before they expire (less for lifetimes under ten minutes).
 ///
 /// ```
 /// # async fn example() -> Result<(), courier_auth_core::Error> {
@@ -41,7 +42,7 @@ pub struct TokenProvider(Arc<Inner>);
 
 impl TokenProvider {
     /// A provider that takes `COURIER_API_KEY` and, if set, `COURIER_BASE_URL` from the
-    /// environment, as Courier's own SDKs do. With other settings besides:
+    /// environment, as Courier's own SDKs do. To change other settings as well, use
     /// [`TokenProviderBuilder::from_env`].
     ///
     /// # Errors
@@ -51,7 +52,7 @@ impl TokenProvider {
         TokenProviderBuilder::from_env()?.build()
     }
 
-    /// Begins a provider with the workspace's API key.
+    /// Starts building a provider with the workspace's API key.
     pub fn builder(api_key: impl Into<String>) -> TokenProviderBuilder {
         TokenProviderBuilder::new(CourierClient::builder(api_key))
     }
@@ -62,14 +63,14 @@ impl TokenProvider {
     ///
     /// # Errors
     ///
-    /// When the request is malformed, or Courier issues no token and none is cached that could
-    /// still be used.
+    /// When the request is malformed, or Courier issues no token and there is no usable one in the
+    /// cache.
     pub async fn token(&self, request: &TokenRequest) -> Result<Token, Error> {
         self.get(request, Wish::Any).await
     }
 
-    /// A newer token than the one the caller holds, if one can be had or is due; otherwise the
-    /// same one.
+    /// Returns a newer token than the one the caller holds, if a refresh is due and succeeds;
+    /// otherwise the cached token.
     ///
     /// Compare [`Token::id`] to see which. A token that is fresh is not refreshed, so this may be
     /// called as often as a browser asks.
@@ -91,12 +92,12 @@ impl TokenProvider {
         self.get(request, Wish::Newer(*held)).await
     }
 
-    /// Another token than the one that Courier refused, if a call to Courier seems worth it;
-    /// otherwise the same one.
+    /// Returns a replacement for a token that Courier refused, if a call to Courier seems worth it;
+    /// otherwise the cached token.
     ///
-    /// Courier is asked only if the refused token is the cached one, at least ten seconds old, and
-    /// there were fewer than three such calls for the user in five minutes, the last one at least
-    /// 30 seconds ago.
+    /// Courier is called only if the refused token is the cached one and at least ten seconds old,
+    /// and there were fewer than three such calls for the user in the last five minutes, none of
+    /// them in the last 30 seconds.
     ///
     /// # Errors
     ///
@@ -107,10 +108,10 @@ impl TokenProvider {
 
     /// Forgets the tokens of a user (a [`UserId`], a string or an integer), on sign-out for example.
     ///
-    /// It revokes nothing: Courier has no way to, and a token that a browser has works until it
-    /// expires. End the app's own session first, or its page has the next token at once. Tokens in a
-    /// shared cache that were issued before are no longer taken from it; a replica that has one
-    /// already may hand it out until it ages.
+    /// This revokes nothing: Courier cannot revoke tokens, and one that a browser holds works until
+    /// it expires. End the app's own session first, or the page will fetch a new token at once.
+    /// Tokens already in a shared cache are no longer taken from it; a replica that holds one may
+    /// hand it out until a refresh is due.
     ///
     /// An id that is not valid is ignored: there can be no token for it.
     pub fn invalidate<U>(&self, user_id: U)
@@ -123,9 +124,9 @@ impl TokenProvider {
         }
     }
 
-    /// Uses another API key from now on. Cached tokens stay, those in a shared cache as well: it is
-    /// read with both keys and written with the new one. Whoever waits for a token that Courier
-    /// refuses to the old key gets one of the new key.
+    /// Uses another API key from now on. Cached tokens are kept, also those in a shared cache, which
+    /// is read with both keys and written with the new one. If Courier refuses the old key while
+    /// callers are waiting, the call is repeated with the new one.
     ///
     /// # Errors
     ///
@@ -134,7 +135,7 @@ impl TokenProvider {
         self.0.cache.set_api_key(api_key.into())
     }
 
-    /// How the provider is doing, for a health page. Asks nobody and waits for nobody.
+    /// How the provider is doing, for a health page. A snapshot: it makes no calls and never waits.
     ///
     /// ```
     /// # use courier_auth_core::{Error, TokenProvider};
@@ -155,9 +156,9 @@ impl TokenProvider {
         self.0.settings.region()
     }
 
-    /// A client for the calls to Courier that are not about handing out tokens, such as
-    /// [`CourierClient::mark_read`]. It shares the provider's settings and API key, also one that is
-    /// set later, but neither its cache nor its connections.
+    /// A client for calls to Courier other than issuing tokens to users, such as
+    /// [`CourierClient::mark_read`]. It shares the provider's settings and its API key, including
+    /// one set later, but neither its cache nor its connections.
     pub fn client(&self) -> &CourierClient {
         // On first use: most apps never ask for it.
         let Inner {
@@ -222,7 +223,7 @@ pub struct TokenProviderBuilder {
 
 impl TokenProviderBuilder {
     /// A builder that takes `COURIER_API_KEY` and, if set, `COURIER_BASE_URL` from the
-    /// environment, for the rest to be set in code.
+    /// environment; everything else is set in code.
     ///
     /// # Errors
     ///
@@ -249,29 +250,29 @@ impl TokenProviderBuilder {
         self
     }
 
-    /// Another address of Courier's REST API, e.g. an emulator or a gateway of yours. Default: the
+    /// Another address for Courier's REST API, e.g. an emulator or your own gateway. Default: the
     /// region's.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.client = self.client.base_url(url);
         self
     }
 
-    /// Another address of Courier's inbox API, with its path, for [`CourierClient::mark_read`] and
-    /// nothing else. Default: the region's, or none if the base URL is not Courier's.
+    /// Another address for Courier's inbox API, with its path. Only [`CourierClient::mark_read`] uses
+    /// it. Default: the region's, or none if the base URL is not Courier's.
     pub fn inbox_url(mut self, url: impl Into<String>) -> Self {
         self.client = self.client.inbox_url(url);
         self
     }
 
-    /// Allows `http://` to other machines. The API key then crosses the network unprotected; to
-    /// loopback `http://` is always allowed. Default: off.
+    /// Allows `http://` to other machines, so that the API key crosses the network unprotected.
+    /// `http://` to loopback is always allowed. Default: off.
     pub fn danger_allow_http(mut self, allow: bool) -> Self {
         self.client = self.client.danger_allow_http(allow);
         self
     }
 
-    /// Trusts one more certificate authority (PEM), e.g. that of a TLS-inspecting proxy, beside
-    /// those of the system. Can be called several times.
+    /// Trusts one more certificate authority (PEM), e.g. that of a TLS-inspecting proxy, in addition
+    /// to the system's. Can be called several times.
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.client = self.client.root_certificate_pem(pem);
         self
@@ -286,27 +287,27 @@ impl TokenProviderBuilder {
     /// How long tokens live unless a request says otherwise, from 10 seconds to ten years, in
     /// whole seconds. Default: one hour.
     ///
-    /// Tokens cannot be revoked, which speaks for short ones. Users who come back often, so that
-    /// theirs are refreshed in time, do not notice an outage of Courier of nearly a fifth of the
-    /// lifetime (an hour at most), which speaks against.
+    /// Tokens cannot be revoked, so shorter is safer. But a cached token is also what carries users
+    /// through an outage: those who come back often ride out almost a fifth of the lifetime (at most
+    /// an hour).
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// How many users are cached; beyond that those that were not seen for long make room.
-    /// Default: 10,000, which takes some 7 MB.
+    /// How many users are cached; beyond that, users who have not been seen for a long time are
+    /// evicted. Default: 10,000, which takes some 7 MB.
     pub fn max_users(mut self, max_users: usize) -> Self {
         self.max_users = max_users;
         self
     }
 
-    /// The Tokio runtime on which Courier is asked. Default: the one in which
-    /// [`build`](Self::build) is called, or else that of the first caller.
+    /// The Tokio runtime on which Courier is called. Default: the one in which
+    /// [`build`](Self::build) is called, or else the first caller's.
     ///
     /// It needs timers and I/O (`enable_all`) and should live as long as the provider. If it shuts
-    /// down or is stalled, the next caller's takes over. Callers wait with the timers of their own
-    /// runtime; only a caller without one, which cannot take over, depends on this one's.
+    /// down or stops making progress, the next caller's takes over. Callers wait with the timers of
+    /// their own runtime; only a caller without one, which cannot take over, depends on this one's.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self

@@ -10,10 +10,10 @@ use crate::{
 
 /// The id under which Courier knows a user.
 ///
-/// Courier's `scope` is one space-separated string and knows no quoting, so that an id such as
-/// `bob user_id:alice` would ask for Alice's token. An id is therefore checked once, here, before
-/// a byte leaves: at most 256 bytes, not empty, no white space (of any script), no control
-/// characters, no `*`.
+/// Courier's `scope` is one space-separated string without quoting, so an id such as
+/// `bob user_id:alice` would ask for Alice's token. An id is therefore checked here, before anything
+/// is sent: at most 256 bytes, not empty, no whitespace (Unicode's included), no control characters,
+/// no `*`.
 ///
 /// ```
 /// use courier_auth_core::UserId;
@@ -111,10 +111,10 @@ macro_rules! integer_ids {
 }
 integer_ids!(i32, i64, i128, u32, u64, u128, usize);
 
-/// For whom a token is wanted, what it may do and how long it lives.
+/// Which user a token is for, what it may do and how long it lives.
 ///
-/// Scopes and lifetime are the provider's unless set here. Requests that differ in them are
-/// cached apart, so keep to a few.
+/// Scopes and lifetime are the provider's unless set here. Each combination is cached separately, so
+/// use only a few.
 ///
 /// ```
 /// use std::time::Duration;
@@ -134,9 +134,10 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// A request for this user's token: a [`UserId`], a string or an integer.
+    /// A request for the token of this user, given as a [`UserId`], a string or an integer.
     ///
-    /// A malformed id is reported by the call that uses the request, before anything is sent.
+    /// An id that is not valid is reported by the call that uses the request, before anything is
+    /// sent.
     pub fn for_user<U>(user_id: U) -> Self
     where
         U: TryInto<UserId>,
@@ -151,7 +152,7 @@ impl TokenRequest {
 
     /// What the token may do. Default: the provider's, which are [`Scope::MINIMAL`] unless set.
     ///
-    /// Up to 32 different sets of scopes and lifetimes are cached per user.
+    /// Up to 32 combinations of scopes and lifetime are cached per user.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item: Into<Scope>>) -> Self {
         self.scopes = Some(Scopes::new(scopes));
         self

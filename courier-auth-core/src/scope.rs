@@ -10,14 +10,14 @@ use crate::{
 /// Courier enforces scopes per API call, not when a token is issued: a token without a needed
 /// scope is issued without complaint, and the Inbox then stays silently empty. The constants are
 /// the documented scopes; those that name a brand or a tenant are functions. The user's own
-/// `user_id:` scope is added by the crate and cannot be written by hand.
+/// `user_id:` scope is added by the crate and cannot be set by hand.
 ///
 /// | What the browser or phone shows | Scopes |
 /// |---|---|
 /// | Inbox and toasts | [`MINIMAL`](Self::MINIMAL), the default |
-/// | a badge with the unread count and no more | [`READ_ONLY`](Self::READ_ONLY) |
+/// | only a badge with the unread count | [`READ_ONLY`](Self::READ_ONLY) |
 /// | Inbox, toasts and the preferences page | [`RECOMMENDED`](Self::RECOMMENDED) |
-/// | all of it, and push tokens of mobile SDKs | [`FULL`](Self::FULL) |
+/// | all of these, and push tokens for mobile SDKs | [`FULL`](Self::FULL) |
 /// | the embedded template designer | the `TENANTS_…` constants and `tenant_…` functions |
 ///
 /// Source: Courier's pages "Authenticate Courier Inbox SDKs" and "Create a JWT".
@@ -69,7 +69,7 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// When the id is empty, longer than 256 bytes or contains `*`, `:`, white space or control
+    /// When the id is empty, longer than 256 bytes or contains `*`, `:`, whitespace or control
     /// characters.
     pub fn read_brand(brand_id: &str) -> Result<Self, Error> {
         named("brand id", brand_id, |id| format!("read:brands:{id}"))
@@ -113,7 +113,7 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// When the id is empty, longer than 256 bytes or contains `*`, `:`, white space or control
+    /// When the id is empty, longer than 256 bytes or contains `*`, `:`, whitespace or control
     /// characters.
     pub fn tenant_read(tenant_id: &str) -> Result<Self, Error> {
         named("tenant id", tenant_id, |id| format!("tenant:{id}:read"))
@@ -200,15 +200,15 @@ impl Scope {
 }
 
 impl Scope {
-    /// A scope that has no constant here, as it is written in Courier's documentation.
+    /// A scope that has no constant here, written as in Courier's documentation.
     ///
-    /// Never build one from a user's input: that is what [`read_brand`](Self::read_brand) and the
-    /// `tenant_…` functions are for.
+    /// Never build one from user input: use [`read_brand`](Self::read_brand) and the `tenant_…`
+    /// functions for that.
     ///
     /// # Errors
     ///
-    /// When it is empty, longer than 256 bytes, contains `*`, white space or control characters,
-    /// or begins with `user_id:`, which would make the token somebody else's.
+    /// When it is empty, longer than 256 bytes, contains `*`, whitespace or control characters,
+    /// or begins with `user_id:`, which would make the token another user's.
     ///
     /// ```
     /// use courier_auth_core::Scope;

@@ -8,15 +8,15 @@ use crate::error::{Error, ErrorKind};
 /// API key, in lower-case hexadecimal.
 ///
 /// Courier has deprecated it, and newer SDKs (`@trycourier/courier-react` from version 8,
-/// `@trycourier/courier-ui-inbox`) do not know it. It never expires, says nothing about what may be
-/// done, and ends for all users at once when the API key is changed.
+/// `@trycourier/courier-ui-inbox`) do not accept it. It never expires, does not limit what its holder may
+/// do, and becomes invalid for all users at once when the API key is changed.
 ///
 /// To migrate: add this crate's token route, update the SDK, and give its `signIn` the `user_id` and
 /// the `token` from there in place of `userId`, `userSignature` and the client key. Version 7 takes
 /// the same token as `authorization` of `CourierProvider`, so that the backend can go first. When no
-/// page asks for a signature any more, replace the API key: that voids those that are around.
+/// page asks for a signature any more, replace the API key: that invalidates the existing ones.
 ///
-/// Call it on the server only, and for the user that your own session names.
+/// Call it only on the server, and only for the user of your own session.
 ///
 /// # Errors
 ///

@@ -38,14 +38,14 @@ use crate::{
 pub struct Token(Kept<Facts>);
 
 impl Token {
-    /// The JWT itself, for the user's own browser or phone. Whoever has it acts as the user until
-    /// it expires, and Courier cannot revoke it: do not log it, do not put it into a URL.
+    /// The JWT itself, for the user's own browser or phone. Anyone who has it can act as the user
+    /// until it expires, and Courier cannot revoke it: do not log it or put it into a URL.
     pub fn as_str(&self) -> &str {
         let (_user, token, _scope) = self.texts();
         token
     }
 
-    /// A fingerprint that names this token without revealing it.
+    /// A fingerprint that identifies this token without revealing it.
     pub fn id(&self) -> TokenId {
         self.0.id
     }
@@ -56,8 +56,8 @@ impl Token {
         user
     }
 
-    /// The token's scopes as Courier writes them: one string, separated by spaces, that begins
-    /// with the user.
+    /// The token's scopes as Courier writes them: one space-separated string that begins with the
+    /// user.
     pub fn scope(&self) -> Cow<'_, str> {
         match self.texts() {
             (user, _token, "") => Cow::Owned(scope_string(user, &self.0.terms.scopes)),
@@ -65,8 +65,8 @@ impl Token {
         }
     }
 
-    /// When the token ends on Courier's clock, to the second. For display: a clock of yours that
-    /// is wrong makes this wrong, [`expires_in`](Self::expires_in) is not.
+    /// When the token expires on Courier's clock, to the second. For display only: compared with a
+    /// local clock that is wrong it misleads, while [`expires_in`](Self::expires_in) stays right.
     pub fn expires_at(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(self.expires_at_s())
     }
@@ -76,8 +76,9 @@ impl Token {
         self.remaining(self.now())
     }
 
-    /// When its holder should ask for the next one: for a token of one hour 48 to 54 minutes after
-    /// it was issued, drawn anew on each call so that browsers do not come back together.
+    /// How long its holder should wait before asking for the next one: until 48 to 54 minutes after
+    /// it was issued, for a lifetime of one hour. Randomized on each call, so that browsers do not
+    /// all come back together.
     pub fn refresh_in(&self) -> Duration {
         self.refresh_after(self.expires_in())
     }
@@ -240,9 +241,10 @@ impl Token {
             token_bytes,
             clock,
         };
-        let texts = match unasked.is_empty() {
-            true => answer.texts,
-            false => joined([user, token, unasked]),
+        let texts = if unasked.is_empty() {
+            answer.texts
+        } else {
+            joined([user, token, unasked])
         };
         Ok(Self(Kept::new(facts, texts.expose_secret())))
     }

@@ -11,8 +11,8 @@ use crate::reply::response;
 /// Its text may stand on a page: what went wrong between the app and Courier is for the log, and in
 /// [`courier_error`](Self::courier_error) and [`source`](StdError::source).
 ///
-/// As a response it is what the token endpoint would answer; it says nothing about Courier or the
-/// app's set-up that a browser may not know.
+/// As a response it is what the token endpoint would answer; it reveals nothing about Courier or the
+/// app's set-up that a browser should not know.
 pub struct CourierTokenRejection(Box<Kind>);
 
 impl CourierTokenRejection {

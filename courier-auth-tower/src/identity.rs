@@ -19,7 +19,7 @@ use crate::{courier::Courier, reply::response};
 /// | | |
 /// |---|---|
 /// | `&str`, `String`, [`UserId`], an integer | this user, with the provider's scopes and lifetime |
-/// | [`TokenRequest`] | this user, with scopes and a lifetime of their own |
+/// | [`TokenRequest`] | this user, with the scopes and lifetime of this request |
 /// | `Option` of these | `None`: nobody is signed in, which is a 401 |
 /// | `Result` of these with the app's own error | the error is answered as the app has it, with `Cache-Control: no-store` unless it says otherwise |
 ///

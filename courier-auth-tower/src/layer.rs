@@ -27,7 +27,7 @@ impl CourierAuthLayer {
     /// A layer that hands out the provider's tokens to the user that the hook names.
     ///
     /// The hook is an async closure over one of the app's own extractors, or a tuple of them, and
-    /// returns any [`IntoIdentity`]. It is asked for each token, so it decides anew every time.
+    /// returns any [`IntoIdentity`]. It runs for each token.
     ///
     /// Should the compiler say that the closure takes two arguments where one is expected, make them
     /// one: `async |(session, headers): (Session, HeaderMap)| …`. Should it ask for `FromRef<()>`, the
@@ -123,7 +123,7 @@ impl CourierAuthLayer {
         self
     }
 
-    /// Leaves the extensions of requests alone, so that handlers cannot take a
+    /// Adds nothing to the extensions of requests, so that handlers cannot take a
     /// [`CourierToken`](crate::CourierToken). Default: they can.
     pub fn without_extractor(mut self) -> Self {
         self.extractor = false;

@@ -1,8 +1,9 @@
-//! `layer(provider, who is signed in) -> /courier/token`
+//! Courier Inbox tokens for the signed-in users of an [axum] or [tower] app, as one layer or a set of
+//! routes.
 //!
 //! Courier's Inbox, Toast and Preferences run in the browser and need a JWT for the signed-in user.
 //! This crate gives an [axum] app, or any other [tower] service, the route that hands it out, and
-//! handlers the token itself. Tokens are issued once, cached, refreshed before they end, and served
+//! handlers the token itself. Tokens are issued once, cached, refreshed before they expire, and served
 //! on while Courier is down.
 //!
 //! # Example
@@ -114,7 +115,7 @@
 //! CourierAuthLayer::new(p(), async |user: CurrentUser| user.id);
 //! // Nobody may be signed in: that is a 401.
 //! CourierAuthLayer::new(p(), async |user: Option<Session>| user.map(|user| user.id));
-//! // Scopes of the user's own.
+//! // Scopes that depend on the user.
 //! CourierAuthLayer::new(p(), async |user: CurrentUser| {
 //!     let request = TokenRequest::for_user(user.id);
 //!     if user.admin { request.scopes(Scope::FULL) } else { request }
@@ -136,7 +137,7 @@
 //! ```
 //!
 //! Take the user from what the app itself has verified, never from a query, a body or a header that
-//! a browser can set: whoever the hook names, their messages are shown.
+//! a browser can set: the page gets the messages of the user that the hook names.
 //!
 //! # Without axum
 //!
@@ -251,7 +252,7 @@
 //! | `axum` | `CourierAuthLayer::routes` and `CourierAuthLayer::route` | yes |
 //! | `emulator` | the module `emulator`: Courier's API in process, for tests | no |
 //! | `hmac` | `user_signature`, for Courier's older web SDKs; deprecated by Courier | no |
-//! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your own | no |
+//! | `shared-cache` | `TokenProviderBuilder::shared_cache`: one cache for many replicas, in a store of your choice | no |
 //! | `redis` | `RedisCache`: the same on Redis or Valkey | no |
 //! | `redis-cluster` | the same on a cluster | no |
 //! | `metrics` | metrics for the recorder of the crate `metrics`, [listed here](courier_auth_core::guides::operating#metrics) | no |

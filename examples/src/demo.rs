@@ -43,9 +43,10 @@ impl Demo {
     ///
     /// When a setting is malformed, or the emulator finds no port.
     pub async fn start(example: &str, settings: &Settings) -> Result<Self, StartError> {
-        let courier = match settings.courier {
-            true => None,
-            false => Some(start_courier().await?),
+        let courier = if settings.courier {
+            None
+        } else {
+            Some(start_courier().await?)
         };
         let builder = match &courier {
             None => TokenProviderBuilder::from_env(),
@@ -171,9 +172,10 @@ impl Demo {
 
     fn set_outage(&self, outage: bool) {
         if let Some(courier) = &self.courier {
-            match outage {
-                true => fail(courier),
-                false => courier.recover(),
+            if outage {
+                fail(courier);
+            } else {
+                courier.recover();
             }
             self.outage.store(outage, Ordering::Relaxed);
         }

@@ -35,9 +35,10 @@ impl Sdk {
     /// What the SDK's modules call each other, and where they are.
     pub(crate) fn import_map(&self) -> String {
         let imports = self.versions.iter().map(|(name, version)| {
-            let url = match self.files.is_empty() {
-                true => format!("{CDN}/npm/{name}@{version}/{MODULE}"),
-                false => format!("{PREFIX}{name}.js"),
+            let url = if self.files.is_empty() {
+                format!("{CDN}/npm/{name}@{version}/{MODULE}")
+            } else {
+                format!("{PREFIX}{name}.js")
             };
             (name, url)
         });

@@ -1,4 +1,4 @@
-//! Guides: pages to read, no code.
+//! Guides: documentation only.
 //!
 //! | question | guide |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | What do browsers and phones do with the token? | [`clients`](courier_auth_core::guides::clients) |
 //! | What may a token do, and how long should it live? | [`scopes`](courier_auth_core::guides::scopes) |
 //! | How is it refreshed, and what if it cannot be? | [`refresh`](courier_auth_core::guides::refresh) |
-//! | What is safe, and what is left for the app to see to? | [`security`](courier_auth_core::guides::security) |
+//! | What is safe, and what is left to the app? | [`security`](courier_auth_core::guides::security) |
 //! | How do I test my app? | [`testing`](courier_auth_core::guides::testing) |
 //! | What do I watch when it runs? | [`operating`](courier_auth_core::guides::operating) |
 //! | Something does not work. | [`troubleshooting`](courier_auth_core::guides::troubleshooting) |

@@ -144,9 +144,10 @@ impl Answer {
     }
 
     pub(super) fn if_success(self, asked: Asked<'_>) -> Result<Self, Error> {
-        match self.status.is_success() {
-            true => Ok(self),
-            false => Err(self.into_error(asked)),
+        if self.status.is_success() {
+            Ok(self)
+        } else {
+            Err(self.into_error(asked))
         }
     }
 

@@ -43,8 +43,8 @@ impl CourierClientBuilder {
         }
     }
 
-    /// A builder that takes `COURIER_API_KEY` and, if set, `COURIER_BASE_URL` from the environment,
-    /// for the rest to be set in code.
+    /// A builder that takes `COURIER_API_KEY` and, if set, `COURIER_BASE_URL` from the environment;
+    /// everything else is set in code.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl CourierClientBuilder {
         self
     }
 
-    /// Another address of Courier's REST API, e.g. an emulator or a gateway of yours. Default: the
+    /// Another address for Courier's REST API, e.g. an emulator or your own gateway. Default: the
     /// region's.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
@@ -91,24 +91,24 @@ impl CourierClientBuilder {
         self
     }
 
-    /// Another address of Courier's inbox API, with its path: `http://127.0.0.1:4000/q` for an
+    /// Another address for Courier's inbox API, with its path: `http://127.0.0.1:4000/q` for an
     /// emulator. Only [`CourierClient::mark_read`] needs it. Default: the region's, or none if the
-    /// base URL is not Courier's, so that no token of an emulator goes to Courier or the other way
-    /// round.
+    /// base URL is not Courier's, so that an emulator's tokens never go to Courier, or the other
+    /// way round.
     pub fn inbox_url(mut self, url: impl Into<String>) -> Self {
         self.inbox_url = Some(url.into());
         self
     }
 
-    /// Allows `http://` to other machines. The API key then crosses the network unprotected; to
-    /// loopback `http://` is always allowed. Default: off.
+    /// Allows `http://` to other machines, so that the API key crosses the network unprotected.
+    /// `http://` to loopback is always allowed. Default: off.
     pub fn danger_allow_http(mut self, allow: bool) -> Self {
         self.allow_http = allow;
         self
     }
 
-    /// Trusts one more certificate authority (PEM), e.g. that of a TLS-inspecting proxy, beside
-    /// those of the system. Can be called several times.
+    /// Trusts one more certificate authority (PEM), e.g. that of a TLS-inspecting proxy, in addition
+    /// to the system's. Can be called several times.
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates.push(pem.into());
         self
@@ -118,7 +118,7 @@ impl CourierClientBuilder {
     ///
     /// # Errors
     ///
-    /// [`Configuration`](crate::ErrorKind::Configuration) when the API key cannot be one, the base URL is malformed or
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the API key or the base URL is malformed, the URL is
     /// not allowed, or a certificate cannot be read.
     pub fn build(self) -> Result<CourierClient, Error> {
         let api_key = ApiKey::new(self.api_key.expose_secret().to_owned(), self.api_key_name)?;
@@ -207,9 +207,10 @@ impl Settings {
         }
         // An emulator works where there are no authorities, as in a container that lacks them: there
         // is no TLS, not to a proxy either, and if there were it would be refused.
-        builder = match loopback && in_the_clear {
-            true => builder.tls_certs_only([]),
-            false => builder.tls_certs_merge(self.root_certificates.iter().cloned()),
+        builder = if loopback && in_the_clear {
+            builder.tls_certs_only([])
+        } else {
+            builder.tls_certs_merge(self.root_certificates.iter().cloned())
         };
         builder.build().map_err(|error| {
             configuration(

@@ -16,26 +16,25 @@ use crate::{
     token::Token,
 };
 
-/// What was read in another channel.
+/// Keeping the Inbox in step with other channels.
 ///
 /// Courier marks a message of the Inbox read when the e-mail about it is opened, by an image in that
-/// e-mail, unless the Courier Inbox provider is told `optOutOfInboxSync`. Where mail programs load no
-/// images the Inbox does not hear of it, and there is no way around that in the e-mail: an app that
-/// knows better, because somebody came by the link in it for example, can say so with these calls.
-/// With `optOutOfInboxSync` the channels are independent, and these calls are the only way to keep
-/// them in step.
+/// e-mail, unless the Courier Inbox provider is set to `optOutOfInboxSync`. Mail programs that load
+/// no images leave the message unread, and nothing in the e-mail can change that. An app that knows
+/// better, for example because the user followed the link in the e-mail, can say so with these
+/// calls. With `optOutOfInboxSync` they are the only way to keep the channels in step.
 impl CourierClient {
     /// Marks a message read in a user's Inbox.
     ///
-    /// Courier's REST API has no call for this; the inbox's own has, with a token of that user. So
-    /// this issues a token of one minute with the one scope that it needs
+    /// Courier's REST API has no call for this; its inbox API does, and needs a token of that user. So
+    /// this issues a token for one minute with the one scope needed
     /// ([`Scope::INBOX_WRITE_EVENTS`]), and does what the user's browser would. The message id is the
     /// request id that `/send` answered with, followed by `:` and the user's id if it was sent to a
-    /// tenant. To mark a message that is read does no harm.
+    /// tenant. Marking a message twice does no harm.
     ///
     /// ```
     /// # async fn example(client: courier_auth_core::CourierClient) -> Result<(), courier_auth_core::Error> {
-    /// // The user came to the app by the link in the e-mail.
+    /// // The user followed the link in the e-mail.
     /// client.mark_read("user-1", "1-65b2f3a4-0123456789abcdef01234567").await?;
     /// # Ok(()) }
     /// ```
@@ -66,8 +65,8 @@ impl CourierClient {
 
     /// Archives what was sent with one request: `PUT /requests/{request_id}/archive`.
     ///
-    /// It leaves Courier's list of messages, and the Inbox of whom it was sent to. It is not marked
-    /// read, which is what [`mark_read`](Self::mark_read) does. `request_id` is what `/send` answered
+    /// It disappears from Courier's list of messages and from its recipients' Inboxes. It is not
+    /// marked read; [`mark_read`](Self::mark_read) does that. `request_id` is what `/send` answered
     /// with.
     ///
     /// # Errors

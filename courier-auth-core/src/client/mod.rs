@@ -36,7 +36,7 @@ pub use self::{builder::CourierClientBuilder, probe::Probe, region::Region};
 
 /// Courier's HTTP API, one method per call, without a cache.
 ///
-/// Apps want [`TokenProvider`](crate::TokenProvider), which calls this as seldom as it can. Clones
+/// Most apps want [`TokenProvider`](crate::TokenProvider), which calls this as rarely as it can. Clones
 /// share one connection pool. A call is tried up to three times, two seconds each, when Courier is
 /// unreachable or answers 408, 409, 429 or 5xx (or says `x-should-retry`); redirects are not
 /// followed; the system's proxy settings are respected, except for loopback addresses.
@@ -58,7 +58,7 @@ impl CourierClient {
         CourierClientBuilder::from_env()?.build()
     }
 
-    /// Begins a client with the workspace's API key.
+    /// Starts building a client with the workspace's API key.
     pub fn builder(api_key: impl Into<String>) -> CourierClientBuilder {
         CourierClientBuilder::new(api_key.into())
     }
@@ -67,8 +67,8 @@ impl CourierClient {
     ///
     /// # Errors
     ///
-    /// When the request is malformed, Courier cannot be reached or refuses, or answers with
-    /// something that is not a token for this user.
+    /// When the request is malformed, or Courier cannot be reached, refuses, or answers with
+    /// something other than a token for this user.
     pub async fn issue_token(&self, request: &TokenRequest) -> Result<Token, Error> {
         let grant = request.grant(&default_terms()?)?;
         let clock = Clock::default();
@@ -85,7 +85,7 @@ impl CourierClient {
         self.settings.region
     }
 
-    /// The address of Courier's REST API that is used.
+    /// The address of Courier's REST API in use.
     pub fn base_url(&self) -> &str {
         self.settings.base_url.as_str()
     }

@@ -5,24 +5,24 @@ use tokio::time::Instant;
 use super::{CourierClient, exchange};
 use crate::{error::Error, retry::with_retries};
 
-/// How Courier's API was reached, see [`CourierClient::probe`].
+/// The outcome of a probe of Courier's API, see [`CourierClient::probe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Probe {
-    /// The status of the answer. Courier has nothing at its root, so that a 404 is as good as a 200.
+    /// The status of the answer. Courier serves nothing at its root, so a 404 is as good as a 200.
     pub status: u16,
-    /// How long the answer took, with all that it takes to connect.
+    /// How long the answer took, including the time to connect.
     pub took: Duration,
-    /// By how many seconds the clock of the answer is ahead of this machine's, negative if it is
-    /// behind; off by one at most if the answer was quick. `None` if the answer names no time.
+    /// By how many seconds Courier's clock is ahead of this machine's, negative if it is behind. Off
+    /// by at most one if the answer was quick. `None` if the answer has no `Date`.
     pub clock_ahead: Option<i64>,
 }
 
 impl CourierClient {
-    /// Sees whether Courier's API can be reached, without the API key and without a trace: `GET` of
-    /// the base URL.
+    /// Checks whether Courier's API can be reached, without sending the API key and without side
+    /// effects: a `GET` of the base URL.
     ///
-    /// Any answer counts, an error too: name resolution, proxy, TLS and network are in order then.
+    /// Any answer counts, even an error: name resolution, proxy, TLS and network then work.
     ///
     /// # Errors
     ///

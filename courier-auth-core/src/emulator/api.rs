@@ -9,7 +9,7 @@ use super::state::Emulator;
 impl Emulator {
     /// Answers one request.
     ///
-    /// `path` may have a query, which means nothing. Header names are compared without regard to case. A body of more
+    /// A query in `path` is ignored. Header names are case-insensitive. A body of more
     /// than 64 KiB is refused with a 413.
     pub fn respond(
         &self,

@@ -15,7 +15,7 @@ use super::answer::Answer;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// An answer of this status, whatever was asked. [`Fault::status`] is the short form.
+    /// An answer with this status, whatever the request. [`Fault::status`] is the short form.
     Status {
         /// The HTTP status.
         status: u16,
@@ -44,7 +44,7 @@ pub enum Fault {
     Redirect(String),
     /// A token whose scope names this user instead of the one asked for.
     WrongUser(String),
-    /// A token that lives this long, in whole seconds, whatever was asked for.
+    /// A token with this lifetime, in whole seconds, whatever the request says.
     ShortLife(Duration),
     /// A token that is not a JWT.
     Opaque,
@@ -78,13 +78,13 @@ pub enum ErrorBody {
 }
 
 impl Fault {
-    /// An answer of this status with Courier's error body.
+    /// An answer with this status and Courier's error body.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self::status_with(status, &[])
     }
 
-    /// An answer of this status with Courier's error body and these headers:
+    /// An answer with this status, Courier's error body and these headers:
     ///
     /// ```
     /// use courier_auth_core::emulator::Fault;

@@ -19,14 +19,14 @@ pub struct Claims {
     pub scope: String,
     /// Courier's workspace and environment, here always `published/production`.
     pub tenant_scope: String,
-    /// The identity of that workspace, here a fixed UUID.
+    /// The id of that workspace, here a fixed UUID.
     pub tenant_id: String,
     /// When the token was issued, in Unix seconds.
     pub iat: i64,
     /// When it expires, in Unix seconds. `None` means never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<i64>,
-    /// The identity of this token, a UUID.
+    /// The id of this token, a UUID.
     pub jti: String,
 }
 
@@ -52,7 +52,7 @@ impl Claims {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// It is no JWT.
+    /// It is not a JWT.
     Malformed,
     /// This emulator did not sign it.
     Signature,

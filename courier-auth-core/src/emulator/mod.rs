@@ -15,7 +15,7 @@
 //! provider.token(&TokenRequest::for_user("user-1")).await?;
 //! assert_eq!(courier.token_requests(), 1);
 //!
-//! // Courier goes down; the token in hand is still good.
+//! // Courier goes down; the cached token is still good.
 //! courier.fail(Fault::status(503));
 //! provider.token(&TokenRequest::for_user("user-1")).await?;
 //! assert_eq!(courier.token_requests(), 1);
@@ -34,8 +34,8 @@
 //! | `POST /auth/issue-token` | 200 with a signed JWT that has Courier's claims in Courier's order; 400 or 401 with Courier's error body |
 //! | `PUT /requests/{id}/archive` | 204 |
 //!
-//! What can go wrong between a backend and Courier is a [`Fault`], put in the way of the next few calls with
-//! [`Emulator::fail_next`] or of all of them with [`Emulator::fail`]. [`Emulator::token_requests`] and
+//! What can go wrong between a backend and Courier is a [`Fault`]: [`Emulator::fail_next`] applies it to the next few
+//! calls, [`Emulator::fail`] to all of them. [`Emulator::token_requests`] and
 //! [`Emulator::calls`] say what arrived.
 //!
 //! The tokens are signed with a secret that is random for each emulator: they mean nothing to the real Courier, and

@@ -35,13 +35,13 @@ pub(super) struct State {
 }
 
 impl Emulator {
-    /// An emulator that knows one API key, an obviously fake one: see [`api_key`](Self::api_key).
+    /// An emulator that accepts one API key, an obviously fake one: see [`api_key`](Self::api_key).
     #[must_use]
     pub fn new() -> Self {
         Self::with_api_key("pk_emulator_0123456789")
     }
 
-    /// An emulator that knows this API key.
+    /// An emulator that accepts this API key.
     #[must_use]
     pub fn with_api_key(key: impl Into<String>) -> Self {
         let shared = Shared {
@@ -69,7 +69,7 @@ impl Emulator {
         &self.shared.api_key
     }
 
-    /// What a token says, once its signature and its `exp` have been checked, the latter on the emulator's own clock.
+    /// Checks a token's signature and `exp`, the latter on the emulator's own clock, and returns its claims.
     ///
     /// # Errors
     ///
@@ -79,7 +79,7 @@ impl Emulator {
         self.shared.signer.verify(token, clock::unix_now(skew))
     }
 
-    /// The last 10 000 calls, oldest first. A call is in it before its answer is sent.
+    /// The last 10 000 calls, oldest first. A call is added before its answer is sent.
     pub fn calls(&self) -> Vec<Call> {
         self.state().log.calls()
     }
@@ -100,9 +100,9 @@ impl Emulator {
         self.state().log = Log::default();
     }
 
-    /// Puts a fault in the way of the next `n` calls to `POST /auth/issue-token`.
+    /// Makes the next `n` calls to `POST /auth/issue-token` fail in this way.
     ///
-    /// Asked several times, the faults come one after the other, and all of them before that of [`fail`](Self::fail).
+    /// Faults of several calls are queued, and all of them come before that of [`fail`](Self::fail).
     ///
     /// ```
     /// use courier_auth_core::{TokenProvider, TokenRequest, emulator::{Emulator, Fault}};
@@ -122,13 +122,13 @@ impl Emulator {
         self.state().faults.push(n, fault);
     }
 
-    /// Puts a fault in the way of every call to `POST /auth/issue-token` until [`recover`](Self::recover). It replaces
-    /// the one given before.
+    /// Makes every call to `POST /auth/issue-token` fail in this way until [`recover`](Self::recover). Replaces the
+    /// fault of an earlier call.
     pub fn fail(&self, fault: Fault) {
         self.state().faults.stand(fault);
     }
 
-    /// Takes all faults away, those of [`fail_next`](Self::fail_next) too.
+    /// Removes all faults, including those of [`fail_next`](Self::fail_next).
     pub fn recover(&self) {
         self.state().faults.clear();
     }

@@ -17,9 +17,12 @@ pub(super) fn token_body(
     expires_in: u64,
     refresh_in: u64,
 ) -> Vec<u8> {
-    let text = |text| match token.is_plain() {
-        true => Cow::Borrowed(text),
-        false => escaped(text),
+    let text = |text| {
+        if token.is_plain() {
+            Cow::Borrowed(text)
+        } else {
+            escaped(text)
+        }
     };
     let (user_id, jwt, unasked) = token.texts();
     let (user_id, unasked) = (text(user_id), text(unasked));

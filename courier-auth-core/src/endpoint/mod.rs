@@ -46,7 +46,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Where the endpoint is mounted unless the app says otherwise; the token's path is this and
+    /// Where the endpoint is mounted by default; the token's path is this followed by
     /// [`TOKEN_PATH`](Self::TOKEN_PATH).
     pub const DEFAULT_PREFIX: &'static str = "/courier";
     /// The token's path below the prefix.
@@ -55,7 +55,7 @@ impl Endpoint {
     pub const METHODS: &'static str = "GET, HEAD, POST";
 
     /// The request headers that [`accept`](Self::accept) and [`script`](Self::script) read, in lower
-    /// case. Browsers send many more, which need not be shown to them.
+    /// case. The others need not be passed on.
     pub const HEADERS: &'static [&'static str] = &[IF_NONE_MATCH, SEC_FETCH_SITE];
 
     /// An endpoint that hands out this provider's tokens.
@@ -79,13 +79,13 @@ impl Endpoint {
         &self.provider
     }
 
-    /// Reads the head of a request: method, query string without `?`, headers, of which it needs
-    /// [a few](Self::HEADERS).
+    /// Reads the head of a request: method, query string without `?`, and headers, of which only
+    /// [a few](Self::HEADERS) are needed.
     ///
     /// # Errors
     ///
     /// The reply to send instead, when the method is not answered (405) or the request comes from
-    /// a page of another site (403). The app need not be asked who is signed in.
+    /// a page of another site (403). The app's hook need not be called then.
     #[expect(
         clippy::result_large_err,
         reason = "it is sent at once, and a box would be one more allocation"
@@ -118,7 +118,7 @@ impl Endpoint {
         Ok(call)
     }
 
-    /// Answers a call for the user who is signed in, `None` if nobody is.
+    /// Answers a call for the signed-in user, or `None` if nobody is signed in.
     pub async fn reply(&self, call: &Call, signed_in: Option<TokenRequest>) -> Reply {
         let reply = match &signed_in {
             None => Reply::signed_out(),
@@ -126,9 +126,10 @@ impl Endpoint {
                 Ok((token, left)) => {
                     let id = token.id();
                     let refused = call.rejected == Some(id);
-                    match call.held.contains(&id) {
-                        true => Reply::not_modified(&token, left, refused),
-                        false => Reply::token(&token, left, self.provider.region(), refused),
+                    if call.held.contains(&id) {
+                        Reply::not_modified(&token, left, refused)
+                    } else {
+                        Reply::token(&token, left, self.provider.region(), refused)
                     }
                 }
                 Err(error) => Reply::failed(&error),

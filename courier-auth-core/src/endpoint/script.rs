@@ -10,9 +10,8 @@ impl Endpoint {
     /// Answers a request for the browser helper, `session.js`: an ES module that signs a page in
     /// to Courier and keeps its token fresh.
     ///
-    /// It is the same for everybody, so nobody is asked who is signed in, and pages of any site
-    /// may load it. Browsers ask each time whether it has changed, so that it always fits the
-    /// endpoint.
+    /// It is the same for everyone, so no sign-in is needed and pages of any site may load it.
+    /// Browsers revalidate it each time, so that it always matches the endpoint.
     pub fn script<'a>(
         method: &str,
         headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
@@ -26,9 +25,10 @@ impl Endpoint {
                 held.add(value);
             }
         }
-        let reply = match held.contains(&TAG) {
-            true => Reply::script_not_modified(),
-            false => Reply::script(SCRIPT),
+        let reply = if held.contains(&TAG) {
+            Reply::script_not_modified()
+        } else {
+            Reply::script(SCRIPT)
         };
         reply.with_etag(&TAG).finish_script(method == "HEAD")
     }

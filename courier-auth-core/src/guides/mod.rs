@@ -1,16 +1,16 @@
-//! Guides: pages to read, no code.
+//! Guides: documentation only.
 //!
 //! | question | guide |
 //! |---|---|
 //! | What do browsers and phones do with the token? | [`clients`] |
 //! | What may a token do, and how long should it live? | [`scopes`] |
 //! | How is it refreshed, and what if it cannot be? | [`refresh`] |
-//! | What is safe, and what is left for the app to see to? | [`security`] |
+//! | What is safe, and what is left to the app? | [`security`] |
 //! | Many replicas: do they need a shared cache, and how is it run? | `replicas`, with the feature `redis` |
 //! | How do I test my app? | [`testing`] |
 //! | What do I watch when it runs? | [`operating`] |
 //! | Something does not work. | [`troubleshooting`] |
-//! | I have the HMAC signature, or a route of my own. | [`migrating`] |
+//! | I have the HMAC signature, or my own route. | [`migrating`] |
 //!
 //! How to add the route to an app, with sessions, bearer tokens, tenants and so on, is in the
 //! guides of the adapters: `courier_auth_actix::guides` and `courier_auth_tower::guides`.

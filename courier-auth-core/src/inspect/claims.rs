@@ -22,9 +22,10 @@ pub(super) fn read(token: &str, findings: &mut Vec<Finding>) -> Option<Claims> {
     let header = decode(header);
     let Some(claims) = decode(payload) else {
         let half = header.is_some() && rest.is_empty();
-        findings.push(match half {
-            true => truncated("ends within its second part"),
-            false => not_a_jwt("its second part is not base64url of a JSON object"),
+        findings.push(if half {
+            truncated("ends within its second part")
+        } else {
+            not_a_jwt("its second part is not base64url of a JSON object")
         });
         return None;
     };
@@ -57,14 +58,15 @@ fn check_signature(algorithm: &str, signature: &str, findings: &mut Vec<Finding>
     if bytes.is_ok_and(|bytes| bytes.len() == HS256_BYTES) {
         return;
     }
-    findings.push(match signature.len() < HS256_CHARS {
-        true => truncated("has only a part of its signature"),
-        false => Finding::new(
+    findings.push(if signature.len() < HS256_CHARS {
+        truncated("has only a part of its signature")
+    } else {
+        Finding::new(
             Error,
             Code::NotAJwt,
             "The signature is not one of HS256: something was copied along with the token, or a \
              part of it was changed.",
-        ),
+        )
     });
 }
 
@@ -79,9 +81,10 @@ pub(super) fn check_issuer(claims: &Claims, findings: &mut Vec<Finding>) {
     }
     let names = foreign.join(", ");
     findings.push(Finding::new(
-        match claims.contains_key("scope") {
-            true => Warning,
-            false => Error,
+        if claims.contains_key("scope") {
+            Warning
+        } else {
+            Error
         },
         Code::NotFromCourier,
         format!(

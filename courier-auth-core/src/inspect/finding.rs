@@ -2,15 +2,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Something that [`inspect`](super::inspect()) has to say about a token.
+/// Something that [`inspect`](super::inspect()) found out about a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// What it is, for programs: this does not change from version to version.
+    /// What it is, for programs. Stable across versions.
     pub code: Code,
-    /// What it is and what to do about it, for people: this does change.
+    /// What it is and what to do about it, for people. The wording may change.
     pub message: String,
 }
 
@@ -83,15 +83,15 @@ macro_rules! codes {
 }
 
 codes! {
-    /// There is nothing.
+    /// It is empty.
     Empty => "empty",
     /// A variable that was not filled in, such as `$TOKEN`, `<token>` or `undefined`.
     Placeholder => "placeholder",
-    /// An API key, which belongs on a server and is no token.
+    /// It is an API key, which belongs on a server, and not a token.
     ApiKey => "api-key",
-    /// White space or a line break around it.
+    /// Whitespace or a line break around it.
     SurroundingWhiteSpace => "surrounding-white-space",
-    /// White space or a line break within it.
+    /// Whitespace or a line break within it.
     WhiteSpaceInside => "white-space-inside",
     /// Quotes around it.
     Quoted => "quoted",
@@ -103,24 +103,24 @@ codes! {
     TooLong => "too-long",
     /// Not three segments of base64url with JSON in them.
     NotAJwt => "not-a-jwt",
-    /// The end is missing.
+    /// It is truncated.
     Truncated => "truncated",
     /// Not signed with HS256, as Courier's tokens are.
     UnusualAlgorithm => "unusual-algorithm",
-    /// Issued by somebody else, the app's own login perhaps.
+    /// Not issued by Courier, but perhaps by the app's own login.
     NotFromCourier => "not-from-courier",
 
-    /// The time at which it ends has passed.
+    /// It has expired.
     Expired => "expired",
-    /// It ends within minutes.
+    /// It expires within minutes.
     ExpiresSoon => "expires-soon",
-    /// It ends, but not soon.
+    /// It expires, but not soon.
     Expires => "expires",
-    /// It has no `exp`, so that it never ends.
+    /// It has no `exp`, so it never expires.
     NoExpiry => "no-expiry",
     /// `exp`, `iat` or `nbf` is not a valid timestamp.
     MalformedTime => "malformed-time",
-    /// It begins in the future: some clock is wrong.
+    /// It is valid only from a time in the future: a clock is wrong.
     NotYetValid => "not-yet-valid",
     /// It lives for a minute or less.
     ShortLived => "short-lived",
@@ -147,11 +147,11 @@ codes! {
     PushTokensMissing => "push-tokens-missing",
     /// The scope is missing with which a themed preferences page reads its brand.
     BrandsMissing => "brands-missing",
-    /// It opens the data of tenants, which is for the embedded template designer.
+    /// It gives access to data of tenants, which is for the embedded template designer.
     TenantScope => "tenant-scope",
     /// It has a wildcard in its scope.
     WildcardScope => "wildcard-scope",
-    /// A scope that Courier does not document; a slip of the pen perhaps.
+    /// A scope that Courier does not document; perhaps a typo.
     UnknownScope => "unknown-scope",
 }
 

@@ -24,11 +24,11 @@ use crate::token::TokenId;
 
 pub use self::finding::{Code, Finding, Severity};
 
-/// Says what is wrong with a token for an Inbox, without asking anybody.
+/// Finds out what is wrong with a token for an Inbox, offline.
 ///
-/// It looks for what Courier's troubleshooting page has one look for, and for what goes wrong when a
-/// token is copied from one place to another. Its signature is not checked: only Courier can. The
-/// token itself is not part of the report. [`Inspection`] is the form with more to ask for.
+/// It checks what Courier's troubleshooting page says to check, and what goes wrong when a token is
+/// copied from one place to another. The signature is not checked: only Courier can do that. The
+/// token itself is not part of the report. [`Inspection`] has more options.
 ///
 /// ```
 /// use courier_auth_core::inspect::{Code, inspect};
@@ -42,7 +42,7 @@ pub fn inspect(token: &str) -> Report {
     Inspection::new().of(token)
 }
 
-/// What a token is inspected for.
+/// What to check a token for.
 ///
 /// ```
 /// use courier_auth_core::inspect::{Inspection, Purpose};
@@ -74,26 +74,26 @@ impl Inspection {
         }
     }
 
-    /// Whose token it should be. Default: anybody's.
+    /// The user it should belong to. Default: any.
     pub fn user(mut self, user_id: impl Into<String>) -> Self {
         self.user = Some(user_id.into());
         self
     }
 
-    /// What it must be good for; what else it lacks is mentioned as [`Severity::Info`]. Default:
+    /// What it must be usable for; other missing scopes are reported as [`Severity::Info`]. Default:
     /// [`Purpose::Inbox`].
     pub fn purposes(mut self, purposes: impl IntoIterator<Item = Purpose>) -> Self {
         self.purposes = purposes.into_iter().collect();
         self
     }
 
-    /// What time it is. Default: now.
+    /// The time to check against. Default: now.
     pub fn at(mut self, now: SystemTime) -> Self {
         self.now = Some(now);
         self
     }
 
-    /// Says what is wrong with this token.
+    /// Checks this token.
     pub fn of(&self, text: &str) -> Report {
         let now = self.now.unwrap_or_else(SystemTime::now);
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -162,7 +162,7 @@ impl Default for Inspection {
     }
 }
 
-/// What a token can be good for.
+/// What a token can be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -185,17 +185,17 @@ pub struct Report {
     pub token_id: Option<String>,
     /// The users that its scope names: one, if all is well.
     pub user_ids: Vec<String>,
-    /// What it opens, without the users.
+    /// Its scopes, without the users.
     pub scopes: Vec<String>,
     /// When it was issued, in Unix seconds.
     pub issued_at: Option<i64>,
-    /// When it ends, in Unix seconds.
+    /// When it expires, in Unix seconds.
     pub expires_at: Option<i64>,
-    /// How many seconds are left of it; negative if it has ended.
+    /// How many seconds are left of it; negative if it has expired.
     pub expires_in: Option<i64>,
     /// The environment of the workspace (`tenant_scope`), such as `published/production`.
     pub environment: Option<String>,
-    /// What there is to say, the worst first.
+    /// The findings, worst first.
     pub findings: Vec<Finding>,
 }
 
@@ -210,7 +210,7 @@ impl Report {
         self.findings.iter().map(|finding| finding.severity).max()
     }
 
-    /// Whether a code is among the findings.
+    /// Whether there is a finding with this code.
     pub fn has(&self, code: Code) -> bool {
         self.findings.iter().any(|finding| finding.code == code)
     }

@@ -60,9 +60,10 @@ impl Words {
         if let Some(expected) = expected
             && expected != user
         {
-            let case = match expected.eq_ignore_ascii_case(user) {
-                true => " They differ in upper and lower case only, which matters.",
-                false => "",
+            let case = if expected.eq_ignore_ascii_case(user) {
+                " They differ in upper and lower case only, which matters."
+            } else {
+                ""
             };
             findings.push(Finding::new(
                 Error,
@@ -130,9 +131,10 @@ impl Words {
             if missing.is_empty() {
                 continue;
             }
-            let severity = match inspection.wants(purpose) {
-                true => Error,
-                false => Info,
+            let severity = if inspection.wants(purpose) {
+                Error
+            } else {
+                Info
             };
             let message = format!("{} missing, for {what}.", is_or_are(&missing));
             findings.push(Finding::new(severity, code, message));
@@ -222,10 +224,7 @@ fn is_or_are(names: &[String]) -> String {
 /// A word out of the token as it may stand in a sentence on a terminal.
 fn shown(word: &str) -> String {
     let short: String = word.chars().take(MAX_SHOWN).collect();
-    let dots = match short.len() < word.len() {
-        true => "…",
-        false => "",
-    };
+    let dots = if short.len() < word.len() { "…" } else { "" };
     format!("`{}{dots}`", short.escape_debug())
 }
 

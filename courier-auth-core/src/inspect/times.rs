@@ -140,9 +140,10 @@ pub(super) fn duration(seconds: f64) -> String {
             break;
         }
     }
-    match parts.is_empty() {
-        true => "0 s".to_owned(),
-        false => parts.join(" "),
+    if parts.is_empty() {
+        "0 s".to_owned()
+    } else {
+        parts.join(" ")
     }
 }
 

@@ -88,9 +88,10 @@ fn begin_at_zero(recorder: &dyn Recorder, metric: &Metric) {
 
 impl Metric {
     fn unit(&self) -> Option<Unit> {
-        match self.name.ends_with("_seconds") {
-            true => Some(Unit::Seconds),
-            false => Some(Unit::Count),
+        if self.name.ends_with("_seconds") {
+            Some(Unit::Seconds)
+        } else {
+            Some(Unit::Count)
         }
     }
 

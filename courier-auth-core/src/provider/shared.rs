@@ -17,11 +17,12 @@ use crate::{
 /// Many replicas, one cache.
 #[cfg_attr(docsrs, doc(cfg(feature = "shared-cache")))]
 impl TokenProviderBuilder {
-    /// Shares tokens with the other replicas of the app through a store that all reach, e.g.
-    /// `RedisCache`. Default: each replica has its own.
+    /// Shares tokens with the other replicas of the app through a store that all of them can reach,
+    /// e.g. `RedisCache`. Default: none, each replica has only its own cache.
     ///
-    /// It is asked only when a token is missing or ages, and before Courier is. What is in it is
-    /// encrypted. When it is slow or down, tokens come from Courier as if there were none.
+    /// It is read before Courier is called, and only when a token is missing or due for a refresh.
+    /// Its contents are encrypted. When it is slow or down, tokens come from Courier as if there
+    /// were no shared cache.
     pub fn shared_cache(mut self, cache: impl SharedCache) -> Self {
         self.shared.place = place(&cache);
         self.shared.cache = Some(Arc::new(cache));
@@ -29,10 +30,10 @@ impl TokenProviderBuilder {
     }
 
     /// Encrypts what is in the shared cache with this key (32 random bytes, the same in all
-    /// replicas) rather than with one that follows from the API key. Default: the latter.
+    /// replicas) instead of one derived from the API key. Default: the derived one.
     ///
-    /// Then a change of the API key changes nothing in the shared cache. To change from the one to
-    /// the other, name the API key with [`previous_api_key`](Self::previous_api_key) for a while.
+    /// The shared cache is then unaffected by a change of the API key. When switching from the
+    /// derived key, pass the API key to [`previous_api_key`](Self::previous_api_key) for a while.
     /// Do not use one key for two workspaces or environments of Courier: they would share their
     /// users' tokens.
     pub fn encryption_key(mut self, key: [u8; 32]) -> Self {
@@ -40,9 +41,9 @@ impl TokenProviderBuilder {
         self
     }
 
-    /// Reads what replicas with this API key, which the present one replaces, put into the shared
-    /// cache: without it a new key empties the cache. Nothing is asked of Courier with it. Can be
-    /// called several times; the last four count. Default: none.
+    /// Also reads what replicas with this earlier API key put into the shared cache; without it, a
+    /// new key makes the cache start empty. It is never used to call Courier. Can be called several
+    /// times; the last four count. Default: none.
     pub fn previous_api_key(mut self, api_key: impl Into<String>) -> Self {
         self.shared.previous_api_keys.push(api_key.into().into());
         self

@@ -216,9 +216,10 @@ impl SharedTokens {
         let buried = join_all(buried).await;
         let good = buried.iter().all(|(.., done)| *done);
         self.sign_outs.wrote(writer, buried, oldest);
-        match good {
-            true => Progress::Good,
-            false => Progress::Stuck,
+        if good {
+            Progress::Good
+        } else {
+            Progress::Stuck
         }
     }
 

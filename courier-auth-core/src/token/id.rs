@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::error::{Error, ErrorKind};
 
-/// The name of a token that does not reveal it: the first 16 bytes of its SHA-256, base64url.
+/// Identifies a token without revealing it: the first 16 bytes of its SHA-256, base64url.
 ///
 /// Browsers send it back to say which token they hold (`If-None-Match`) or which one Courier
 /// refused (`?rejected=`).

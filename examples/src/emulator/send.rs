@@ -38,9 +38,10 @@ impl Everything {
     fn send(&mut self, message: &Value) -> String {
         let id = RequestLog::new_id();
         let mut copies = Vec::new();
-        let addressed = match goes_to_inbox(message) {
-            true => one_or_many(&message["to"]),
-            false => &[],
+        let addressed = if goes_to_inbox(message) {
+            one_or_many(&message["to"])
+        } else {
+            &[]
         };
         let single = addressed.len() == 1 && addressed[0]["user_id"].is_string();
         let outer = text(&message["context"]["tenant_id"]);
@@ -49,9 +50,10 @@ impl Everything {
                 .or_else(|| text(&to["context"]["tenant_id"]))
                 .or_else(|| outer.clone());
             for user in self.users(to) {
-                let message_id = match single {
-                    true => id.clone(),
-                    false => format!("{id}:{user}"),
+                let message_id = if single {
+                    id.clone()
+                } else {
+                    format!("{id}:{user}")
                 };
                 // Whoever is reached in two ways gets one copy.
                 if copies.iter().any(|(_, id)| *id == message_id) {

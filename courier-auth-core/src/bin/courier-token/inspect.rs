@@ -82,18 +82,18 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     }
     let report = inspection.of(&token);
     let mut out = anstream::stdout();
-    let printed = match arguments.json {
-        true => {
-            let mut json = json!(report);
-            json["ok"] = report.is_good().into();
-            writeln!(out, "{}", screen::json(&json))
-        }
-        false => print(&mut out, &report),
+    let printed = if arguments.json {
+        let mut json = json!(report);
+        json["ok"] = report.is_good().into();
+        writeln!(out, "{}", screen::json(&json))
+    } else {
+        print(&mut out, &report)
     };
     screen::seen(printed)?;
-    Ok(match report.is_good() {
-        true => ExitCode::SUCCESS,
-        false => WRONG.into(),
+    Ok(if report.is_good() {
+        ExitCode::SUCCESS
+    } else {
+        WRONG.into()
     })
 }
 
@@ -114,9 +114,12 @@ fn from_stdin() -> io::Result<String> {
 }
 
 fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    let mut row = |name: &str, value: &str| match value.is_empty() {
-        true => Ok(()),
-        false => writeln!(out, "  {DIM}{name:<12}{DIM:#}{}", screen::plain(value)),
+    let mut row = |name: &str, value: &str| {
+        if value.is_empty() {
+            Ok(())
+        } else {
+            writeln!(out, "  {DIM}{name:<12}{DIM:#}{}", screen::plain(value))
+        }
     };
     row("user", &report.user_ids.join(", "))?;
     row("scopes", &report.scopes.join(" "))?;
@@ -168,9 +171,10 @@ fn verdict(out: &mut impl Write, report: &Report) -> io::Result<()> {
 fn date(unix: i64) -> String {
     let seconds = u64::try_from(unix).unwrap_or_default();
     let time = UNIX_EPOCH + Duration::from_secs(seconds);
-    match seconds <= LAST_SECOND {
-        true => httpdate::fmt_http_date(time),
-        false => format!("{seconds} s after 1970"),
+    if seconds <= LAST_SECOND {
+        httpdate::fmt_http_date(time)
+    } else {
+        format!("{seconds} s after 1970")
     }
 }
 

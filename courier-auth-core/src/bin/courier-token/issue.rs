@@ -60,14 +60,16 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     let token = client.issue_token(&request).await.map_err(|error| {
         let refused = matches!(error.status(), Some(401 | 403));
         let failure = Failure::from(error);
-        match refused {
-            true => failure.with_help("`courier-token doctor` looks into what is wrong"),
-            false => failure,
+        if refused {
+            failure.with_help("`courier-token doctor` looks into what is wrong")
+        } else {
+            failure
         }
     })?;
-    let text = match arguments.json {
-        true => screen::json(&describe(&token, client.region().as_str())),
-        false => token.as_str().to_owned(),
+    let text = if arguments.json {
+        screen::json(&describe(&token, client.region().as_str()))
+    } else {
+        token.as_str().to_owned()
     };
     writeln!(anstream::stdout(), "{text}")
         .map_err(|error| Failure::wrong(format!("cannot print the token: {error}")))?;
@@ -77,9 +79,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
         .of(token.as_str());
     // If stderr is gone, there is nobody to tell.
     let _told = comment(&token, &report);
-    Ok(match report.findings.iter().any(is_of_no_use) {
-        true => WRONG.into(),
-        false => ExitCode::SUCCESS,
+    Ok(if report.findings.iter().any(is_of_no_use) {
+        WRONG.into()
+    } else {
+        ExitCode::SUCCESS
     })
 }
 
@@ -138,9 +141,10 @@ fn is_of_no_use(finding: &Finding) -> bool {
 /// Courier's grammar, but for a number alone, which Courier reads as milliseconds and nobody means.
 fn lifetime(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    let seconds = match text.ends_with(|c: char| c.is_ascii_alphabetic()) {
-        true => parse_ms(text).and_then(|ms| u64::try_from(expiry(0, ms / 1000.0)).ok()),
-        false => text.parse().ok(),
+    let seconds = if text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        parse_ms(text).and_then(|ms| u64::try_from(expiry(0, ms / 1000.0)).ok())
+    } else {
+        text.parse().ok()
     };
     seconds.map(Duration::from_secs).ok_or_else(|| {
         "write a number and a unit, such as `2 days`, `1h` or `90 secs`, or a whole number of seconds"

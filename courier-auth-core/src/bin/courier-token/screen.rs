@@ -54,9 +54,10 @@ pub(crate) fn seen(printed: io::Result<()>) -> io::Result<()> {
 pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        match is_obeyed(c) {
-            true => plain.extend(c.escape_debug()),
-            false => plain.push(c),
+        if is_obeyed(c) {
+            plain.extend(c.escape_debug());
+        } else {
+            plain.push(c);
         }
     }
     plain

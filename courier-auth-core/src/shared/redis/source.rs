@@ -61,9 +61,10 @@ impl Source {
             client_tls: None,
             root_cert: Some(roots.clone()),
         });
-        let client = match is_cluster {
-            false => AnyClient::node(&nodes, certificates.as_ref()),
-            true => AnyClient::cluster(&nodes, certificates),
+        let client = if is_cluster {
+            AnyClient::cluster(&nodes, certificates)
+        } else {
+            AnyClient::node(&nodes, certificates.as_ref())
         };
         // What redis says is left out: it may quote what it was given.
         let client = client.map_err(|_| {

@@ -206,9 +206,10 @@ fn clock(probe: &Probe) -> Check {
         return Check::good("clock", "in step with Courier's");
     }
     let message = format!("This machine's clock is {off} s {direction} Courier's.");
-    let check = match off > TOO_FAR {
-        true => Check::failed("clock", "clock-skewed", WRONG, message),
-        false => Check::warning("clock", "clock-skewed", message),
+    let check = if off > TOO_FAR {
+        Check::failed("clock", "clock-skewed", WRONG, message)
+    } else {
+        Check::warning("clock", "clock-skewed", message)
     };
     check
         .help(
