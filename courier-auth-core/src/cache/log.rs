@@ -73,6 +73,7 @@ impl Pilot {
                     target: events::FLIGHT,
                     urgency = self.mission.urgency.name(),
                     courier.user_hash = %events::user_hash(&self.grant.user_id),
+                    courier.region = self.shared.gate.region.as_str(),
                     error.kind = error.kind().as_str(),
                     error.message = chain(error),
                     "no new token from Courier"

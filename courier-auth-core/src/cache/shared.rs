@@ -59,7 +59,7 @@ impl Shared {
         Self {
             seats: Seats::new(max_users),
             terms: KnownTerms::default(),
-            gate: Gate::new(),
+            gate: Gate::new(upstream.region()),
             strays: Strays::default(),
             upstream,
             peers,

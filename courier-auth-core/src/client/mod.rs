@@ -153,6 +153,10 @@ impl Upstream for CourierClient {
         })
     }
 
+    fn region(&self) -> Region {
+        self.settings.region
+    }
+
     fn set_api_key(&self, api_key: String) -> Result<(), Error> {
         let key = Arc::new(ApiKey::new(api_key, API_KEY_NAME)?);
         *self.api_key.write().unwrap_or_else(PoisonError::into_inner) = key;
