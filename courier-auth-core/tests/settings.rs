@@ -34,6 +34,14 @@ fn base_urls() {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{refused}");
         assert!(!format!("{error:?}").contains("hunter2"), "{refused}");
     }
+    for whole in [
+        "https://api.courier.com/auth/issue-token",
+        "https://gateway.example/courier/auth/issue-token/",
+    ] {
+        let error = build(whole).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{whole}");
+        assert!(error.to_string().contains("leave the path out"), "{error}");
+    }
     let error = build("api.eu.courier.com").unwrap_err();
     assert!(error.to_string().contains("https://"), "{error}");
     let inbox = CourierClient::builder("pk_test").inbox_url("inbox.courier.com/q");
@@ -88,6 +96,8 @@ fn api_keys_that_cannot_be_one() {
         "pk_\u{0}",
         "pk_ключ",
         "pk\u{a0}x",
+        "COURIER_API_KEY=pk_test",
+        "${COURIER_API_KEY}",
     ] {
         let error = CourierClient::builder(key).build().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{key:?}");
@@ -110,5 +120,22 @@ fn certificates() {
             ErrorKind::Configuration,
             "{pem:?}"
         );
+    }
+}
+
+/// The first ones were left out without a word.
+#[cfg(feature = "shared-cache")]
+#[test]
+fn previous_api_keys() {
+    let build = |keys: &[&str]| {
+        let builder = courier_auth_core::TokenProvider::builder("pk_test");
+        let builder = keys
+            .iter()
+            .fold(builder, |builder, key| builder.previous_api_key(*key));
+        builder.build().map_err(|error| error.kind())
+    };
+    assert!(build(&["pk_1", "pk_2", "pk_3", "pk_4"]).is_ok());
+    for refused in [&["pk_1", "pk_2", "pk_3", "pk_4", "pk_5"][..], &[""]] {
+        assert_eq!(build(refused).unwrap_err(), ErrorKind::Configuration);
     }
 }

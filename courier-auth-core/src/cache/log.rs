@@ -72,6 +72,7 @@ impl FlightTask {
                     target: events::FLIGHT,
                     urgency = self.purpose.urgency.name(),
                     courier.user_hash = %events::user_hash(&self.grant.user_id),
+                    courier.region = self.shared.gate.region.as_str(),
                     error.kind = error.kind().as_str(),
                     error.message = chain(error),
                     "no new token from Courier"

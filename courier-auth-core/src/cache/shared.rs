@@ -57,7 +57,7 @@ impl Shared {
         Self {
             users: UserMap::new(max_users),
             terms: KnownTerms::default(),
-            gate: Gate::new(),
+            gate: Gate::new(upstream.region()),
             stalled: StalledFlights::default(),
             upstream,
             peers,

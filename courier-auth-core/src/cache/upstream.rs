@@ -15,6 +15,7 @@ use super::{
     breaker::{Breaker, Probe, Refusal},
 };
 use crate::{
+    client::Region,
     error::{Error, ErrorKind, chain},
     events::{self, OnceAMinute, Tally},
     metrics,
@@ -31,6 +32,9 @@ pub(crate) trait Upstream: Send + Sync + 'static {
     /// The same upstream through new connections: one whose runtime stands still hangs.
     fn reconnected(&self) -> Arc<dyn Upstream>;
 
+    /// Tells providers apart in the log.
+    fn region(&self) -> Region;
+
     /// Uses another API key from now on, through every connection.
     fn set_api_key(&self, api_key: String) -> Result<(), Error>;
 }
@@ -39,6 +43,7 @@ pub(crate) trait Upstream: Send + Sync + 'static {
 /// how many calls run at once.
 #[derive(Debug)]
 pub(crate) struct Gate {
+    pub(crate) region: Region,
     breaker: Arc<Breaker>,
     key_latch: Arc<Breaker>,
     key: Mutex<KeyInUse>,
@@ -55,8 +60,9 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(region: Region) -> Self {
         Self {
+            region,
             breaker: Breaker::new(Duration::from_secs(5), Duration::from_secs(60)),
             key_latch: Breaker::new(Duration::from_secs(10), Duration::from_secs(60)),
             key: Mutex::default(),
@@ -170,7 +176,11 @@ impl Gate {
             }
             drop(key);
             if was_refused {
-                info!(target: events::COURIER, "Courier accepts the API key again");
+                info!(
+                    target: events::COURIER,
+                    { courier.region = self.region.as_str() },
+                    "Courier accepts the API key again"
+                );
             }
             return;
         };
@@ -194,6 +204,7 @@ impl Gate {
                     warn!(
                         target: events::COURIER,
                         pause_s = pause.as_secs_f64(),
+                        courier.region = self.region.as_str(),
                         "Courier refuses the API key and is not asked until it is tried again"
                     );
                 }
@@ -212,6 +223,7 @@ impl Gate {
                     warn!(
                         target: events::COURIER,
                         pause_s = pause.as_secs_f64(),
+                        courier.region = self.region.as_str(),
                         error.kind = error.kind().as_str(),
                         error.message = chain(error),
                         "Courier fails for several users and is left alone"
@@ -248,7 +260,11 @@ impl Gate {
         Streak::end(&self.forbidden);
         self.key_latch.close();
         drop(key);
-        info!(target: events::COURIER, "another API key is in use");
+        info!(
+            target: events::COURIER,
+            { courier.region = self.region.as_str() },
+            "another API key is in use"
+        );
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -298,6 +314,7 @@ impl Gate {
                 target: events::COURIER,
                 refused = count,
                 within_s,
+                courier.region = self.region.as_str(),
                 "more tokens are wanted than Courier is asked for at once"
             );
         }
@@ -307,7 +324,11 @@ impl Gate {
     fn reached(&self) {
         Streak::end(&self.streak);
         if self.breaker.close() {
-            info!(target: events::COURIER, "Courier answers again");
+            info!(
+                target: events::COURIER,
+                { courier.region = self.region.as_str() },
+                "Courier answers again"
+            );
         }
     }
 

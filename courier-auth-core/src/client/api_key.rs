@@ -16,6 +16,10 @@ impl ApiKey {
     pub(super) fn new(key: String, name: &str) -> Result<Self, Error> {
         let problem = if key.is_empty() {
             "is empty"
+        } else if key.starts_with("COURIER_API_KEY=") {
+            "begins with `COURIER_API_KEY=`, the name of the variable, which is no part of it"
+        } else if key.starts_with("${") {
+            "is a placeholder that nothing has filled in"
         } else if key.chars().any(char::is_whitespace) {
             "contains white space; was a line break copied with it?"
         } else if key.starts_with(QUOTES) || key.ends_with(QUOTES) {

@@ -128,6 +128,12 @@ impl CourierClientBuilder {
         };
         let example = Region::Us.base_url();
         let base_url = check_url(url, self.base_url_name, example, self.allow_http)?;
+        if base_url.path().trim_end_matches('/').ends_with(TOKEN_PATH) {
+            return Err(configuration(format!(
+                "{} ends in {TOKEN_PATH}, which is added to it: leave the path out, as in {example}",
+                self.base_url_name
+            )));
+        }
         let couriers = Region::of(&base_url);
         let region = match (self.region, couriers) {
             (Some(region), Some(other)) if region != other => {
@@ -289,6 +295,7 @@ const API_KEY_VARIABLE: &str = "COURIER_API_KEY";
 const BASE_URL_VARIABLE: &str = "COURIER_BASE_URL";
 const BASE_URL_NAME: &str = "the base URL of Courier's API";
 const INBOX_URL_NAME: &str = "the URL of Courier's inbox API";
+const TOKEN_PATH: &str = "/auth/issue-token";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Half a try. There are pings only while somebody waits for an answer.
 const HTTP2_PING: Duration = Duration::from_secs(1);

@@ -159,6 +159,10 @@ impl Upstream for CourierClient {
         Arc::new(self.with_connections_of_its_own())
     }
 
+    fn region(&self) -> Region {
+        self.settings.region
+    }
+
     fn set_api_key(&self, api_key: String) -> Result<(), Error> {
         let key = Arc::new(ApiKey::new(api_key, API_KEY_NAME)?);
         *self.api_key.write().unwrap_or_else(PoisonError::into_inner) = key;

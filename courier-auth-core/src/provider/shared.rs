@@ -10,8 +10,8 @@ use crate::shared::RedisCache;
 use crate::{
     cache::{clock::Clock, peers::Peers},
     client::{CourierClient, check_api_key},
-    error::Error,
-    shared::{Rings, SharedCache, SharedTokens},
+    error::{Error, ErrorKind},
+    shared::{MAX_PREVIOUS, Rings, SharedCache, SharedTokens},
 };
 
 /// Many replicas, one cache.
@@ -42,8 +42,11 @@ impl TokenProviderBuilder {
     }
 
     /// Also reads what replicas with this earlier API key put into the shared cache; without it, a
-    /// new key makes the cache start empty. It is never used to call Courier. Can be called several
-    /// times; the last four count. Default: none.
+    /// new key makes the cache start empty. It is never used to call Courier. Can be called up to
+    /// four times. Default: none.
+    ///
+    /// An empty key is an error of [`build`](Self::build), like any other malformed key: if there is
+    /// no previous key, do not call this.
     pub fn previous_api_key(mut self, api_key: impl Into<String>) -> Self {
         self.shared.previous_api_keys.push(api_key.into().into());
         self
@@ -60,6 +63,13 @@ pub(super) struct SharedSettings {
 
 impl SharedSettings {
     pub(super) fn rings(&self, api_key: &SecretString) -> Result<Rings, Error> {
+        if self.previous_api_keys.len() > MAX_PREVIOUS {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "there are more than four previous Courier API keys: each costs more reads per \
+                 look-up, and one is needed for no longer than a token lives",
+            ));
+        }
         for key in &self.previous_api_keys {
             check_api_key(key, "the previous Courier API key")?;
         }

@@ -178,8 +178,8 @@ impl Rings {
 
 const KID_BYTES: usize = 4;
 const MAC_BYTES: usize = 16;
-/// Each costs two more reads per look-up. Keys are not changed more often within a token's life.
-const MAX_PREVIOUS: usize = 4;
+/// Each costs three more commands per look-up. Keys are not changed more often within a token's life.
+pub(crate) const MAX_PREVIOUS: usize = 4;
 
 #[cfg(test)]
 mod tests {

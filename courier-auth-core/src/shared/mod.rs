@@ -23,7 +23,10 @@ use async_trait::async_trait;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisCache;
 pub use self::{error::SharedCacheError, status::SharedCacheStatus};
-pub(crate) use self::{keys::Rings, tokens::SharedTokens};
+pub(crate) use self::{
+    keys::{MAX_PREVIOUS, Rings},
+    tokens::SharedTokens,
+};
 
 /// A store that several replicas of an app share, so that one of them has a token issued and all
 /// have it.

@@ -91,7 +91,7 @@ async fn doctor_names_what_is_wrong_here() {
     let good = courier.url();
     for (key, url, check, code, exit) in [
         (None, good, "api-key", "api-key-missing", 2),
-        (Some(""), good, "api-key", "api-key-malformed", 2),
+        (Some(""), good, "api-key", "api-key-missing", 2),
         (Some("pk_1 "), good, "api-key", "api-key-malformed", 2),
         (Some("$KEY"), good, "api-key", "api-key-placeholder", 2),
         (

@@ -115,6 +115,19 @@ async fn the_key_comes_from_a_file_or_from_stdin_too() {
     assert!(run.err.contains("--api-key-file"), "{}", run.err);
 }
 
+/// It was called "the Courier API key", and nobody knew where to look.
+#[tokio::test]
+async fn an_empty_variable_is_named() {
+    for arguments in [&["issue", "--user", "u"][..], &["doctor"]] {
+        let mut command = program(arguments);
+        command.env("COURIER_API_KEY", "");
+        let run = finish(command, "").await;
+        assert_eq!(run.code, 2);
+        let told = run.out + &run.err;
+        assert!(told.contains("COURIER_API_KEY is empty"), "{told}");
+    }
+}
+
 /// The name that cannot be opened would otherwise show the key, in a log of CI for example.
 #[tokio::test]
 async fn a_key_in_the_place_of_its_file_is_told_of_and_not_repeated() {

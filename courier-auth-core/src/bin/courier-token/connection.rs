@@ -64,11 +64,17 @@ impl Connection {
                 (text, path.display().to_string())
             }
             None => {
-                let text = variable(API_KEY)?.ok_or_else(|| {
-                    Failure::usage(format!("{API_KEY} is not set"))
+                let text = variable(API_KEY)?;
+                let problem = match text {
+                    None => "is not set",
+                    Some(_) => "is empty",
+                };
+                let missing = || {
+                    Failure::usage(format!("{API_KEY} {problem}"))
                         .with_help("give it an API key of your workspace (in Courier: Settings, API Keys),")
                         .with_help(FILE)
-                })?;
+                };
+                let text = text.filter(|text| !text.is_empty()).ok_or_else(missing)?;
                 return Ok(Key {
                     secret: text.into(),
                     origin: API_KEY.to_owned(),

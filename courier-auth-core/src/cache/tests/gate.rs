@@ -181,7 +181,7 @@ async fn a_probe_that_queued_is_let_through() {
         world.get(&format!("u{n}")).await.unwrap_err();
     }
     // All permits are taken by flights from before the outage was noticed.
-    let gate = crate::cache::upstream::Gate::new();
+    let gate = crate::cache::upstream::Gate::new(crate::client::Region::Us);
     let now = tokio::time::Instant::now;
     let urgency = crate::cache::admission::Urgency::Foreground;
     let full: Vec<_> = (0..16)
@@ -208,7 +208,7 @@ async fn a_probe_that_queued_is_let_through() {
 async fn failures_from_before_an_outage_do_not_count_after_it() {
     use crate::cache::{admission::Urgency, upstream::Gate};
 
-    let gate = Gate::new();
+    let gate = Gate::new(crate::client::Region::Us);
     let now = tokio::time::Instant::now;
     let down = Error::new(ErrorKind::Unavailable, "down");
     let fail = |epochs, times: usize| {

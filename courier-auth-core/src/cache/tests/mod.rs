@@ -46,6 +46,7 @@ use super::{
     upstream::Upstream,
 };
 use crate::{
+    client::Region,
     error::{Error, ErrorKind},
     request::{Grant, Terms, TokenRequest},
     scope::{Scope, Scopes},
@@ -300,6 +301,10 @@ impl Upstream for Courier {
     fn reconnected(&self) -> Arc<dyn Upstream> {
         self.script(|script| script.reconnections += 1);
         Arc::new(self.clone())
+    }
+
+    fn region(&self) -> Region {
+        Region::Us
     }
 
     fn set_api_key(&self, api_key: String) -> Result<(), Error> {
