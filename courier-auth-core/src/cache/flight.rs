@@ -275,9 +275,10 @@ impl FlightTask {
             }
             Ending::PutOff { error, yielded } => {
                 self.clear_flight(|variant| variant.note_look(error.clone(), yielded, now.mono));
-                match yielded {
-                    true => self.publish(Outcome::Yielded, "yielded"),
-                    false => self.publish(Outcome::Failed(error), "put_off"),
+                if yielded {
+                    self.publish(Outcome::Yielded, "yielded");
+                } else {
+                    self.publish(Outcome::Failed(error), "put_off");
                 }
                 return None;
             }

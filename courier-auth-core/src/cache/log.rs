@@ -79,9 +79,10 @@ impl FlightTask {
                 )
             };
         }
-        match error.is_transient() {
-            true => say!(warn),
-            false => say!(error),
+        if error.is_transient() {
+            say!(warn);
+        } else {
+            say!(error);
         }
     }
 }

@@ -52,9 +52,10 @@ impl<S: BuildHasher + Default> UserMap<S> {
             };
         }
         let known = self.map.entry(&self.key(user), None, |_key, entry| {
-            match entry.is_of(user) {
-                true => EntryAction::Retain(entry.open(user)),
-                false => EntryAction::ReplaceWithGuard,
+            if entry.is_of(user) {
+                EntryAction::Retain(entry.open(user))
+            } else {
+                EntryAction::ReplaceWithGuard
             }
         });
         let guard = match known {

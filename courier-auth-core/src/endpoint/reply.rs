@@ -281,9 +281,10 @@ impl Seconds {
 /// before another would be asked for.
 fn again_in(token: &Token, left: Duration, refused: bool) -> u64 {
     let due = token.refresh_after(left);
-    whole_seconds(match refused {
-        true => due.min(AFTER_REFUSAL.mul_f64(1.0 + fastrand::f64())),
-        false => due,
+    whole_seconds(if refused {
+        due.min(AFTER_REFUSAL.mul_f64(1.0 + fastrand::f64()))
+    } else {
+        due
     })
 }
 

@@ -171,12 +171,11 @@ fn a_runtime_that_has_gone_or_stands_still_is_done_without() {
             let other = runtime();
             let home = Some(other.handle().clone());
             let cache = sharing_cache(&world.clock, &world.courier, &store, home);
-            let other = match gone {
-                true => {
-                    other.shutdown_background();
-                    None
-                }
-                false => Some(other),
+            let other = if gone {
+                other.shutdown_background();
+                None
+            } else {
+                Some(other)
             };
             for n in 0..300 {
                 cache.invalidate(&format!("user-{n}"));
