@@ -1,8 +1,9 @@
 //! One cache for many replicas: what is kept in it, under which names, and how it is asked.
 //!
-//! `tokens` decides what is worth keeping and adopting; `keys` derives names and keys from the API
-//! key, `entry` is what is kept, `envelope` encrypts it; `sign_outs` are those that the store has yet to hear of; `guard`
-//! sees to it that a store that is slow or down hurts nobody, and `trouble` says so; `redis` is the store that most people have.
+//! `tokens` decides what is worth keeping and adopting. `keys` derives names and keys from the API
+//! key, `entry` is what is kept, `envelope` encrypts it. `sign_outs` are those that the store has
+//! yet to hear of. `guard` sees to it that a store that is slow or down hurts nobody, and `trouble`
+//! says so in the log. `redis` is the store that most people have.
 
 mod entry;
 mod envelope;
