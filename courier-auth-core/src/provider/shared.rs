@@ -1,12 +1,10 @@
 //! What the builder is told about the shared cache.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use super::TokenProviderBuilder;
-#[cfg(feature = "redis")]
-use crate::shared::RedisCache;
 use crate::{
     cache::{clock::Clock, peers::Peers},
     client::{CourierClient, check_api_key},
@@ -24,7 +22,6 @@ impl TokenProviderBuilder {
     /// Its contents are encrypted. When it is slow or down, tokens come from Courier as if there
     /// were no shared cache.
     pub fn shared_cache(mut self, cache: impl SharedCache) -> Self {
-        self.shared.place = place(&cache);
         self.shared.cache = Some(Arc::new(cache));
         self
     }
@@ -56,7 +53,6 @@ impl TokenProviderBuilder {
 #[derive(Debug, Default)]
 pub(super) struct SharedSettings {
     cache: Option<Arc<dyn SharedCache>>,
-    place: Option<String>,
     encryption_key: Option<SecretBox<[u8; 32]>>,
     previous_api_keys: Vec<SecretString>,
 }
@@ -90,24 +86,10 @@ impl SharedSettings {
         let base_url = client.base_url().trim_end_matches('/').to_owned();
         Some(SharedTokens::new(
             self.cache?,
-            self.place,
             rings,
             base_url,
             lifetime,
             clock.clone(),
         ))
     }
-}
-
-/// What and where a store is. Of others than ours nothing is known but `Debug`, which may be long.
-#[cfg(feature = "redis")]
-fn place(cache: &dyn Any) -> Option<String> {
-    let redis = cache.downcast_ref::<RedisCache>();
-    let redis = redis.or_else(|| cache.downcast_ref::<Arc<RedisCache>>().map(Arc::as_ref));
-    redis.map(RedisCache::place)
-}
-
-#[cfg(not(feature = "redis"))]
-fn place(_cache: &dyn Any) -> Option<String> {
-    None
 }

@@ -29,13 +29,13 @@ pub(super) struct Guard {
     counts: Counts,
     trouble: Trouble,
     /// What and where the store is, if that is known: one that does not answer cannot say so.
-    place: Option<String>,
+    address: Option<String>,
 }
 
 impl Guard {
-    pub(super) fn new(place: Option<String>) -> Self {
+    pub(super) fn new(address: Option<String>) -> Self {
         Self {
-            place,
+            address,
             reads: Circuit::new(),
             writes: Circuit::new(),
             counts: Counts::default(),
@@ -146,8 +146,8 @@ impl Guard {
             }
             Err(_elapsed) => {
                 note("timeout");
-                SharedCacheError::new(match &self.place {
-                    Some(place) => format!("{place}: no answer within {limit:?}"),
+                SharedCacheError::new(match &self.address {
+                    Some(address) => format!("{address}: no answer within {limit:?}"),
                     None => format!("no answer within {limit:?}"),
                 })
             }

@@ -142,6 +142,12 @@ pub trait SharedCache: fmt::Debug + Send + Sync + 'static {
     /// When the store cannot say. A key that is not there is no error.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SharedCacheError>;
 
+    /// What and where the store is, e.g. `Redis (10.0.0.7:6379)`, for the error when it does not
+    /// answer in time. Without a password. The default says nothing.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
     /// For how much longer the value under a key will be kept. The default cannot tell.
     ///
     /// A token ends with its entry: where the store tells, a replica whose clock is behind does not
@@ -203,6 +209,10 @@ pub trait SharedCache: fmt::Debug + Send + Sync + 'static {
 impl<C: SharedCache + ?Sized> SharedCache for Arc<C> {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SharedCacheError> {
         (**self).get(key).await
+    }
+
+    fn address(&self) -> Option<String> {
+        (**self).address()
     }
 
     async fn ttl(&self, key: &str) -> Result<Option<Duration>, SharedCacheError> {

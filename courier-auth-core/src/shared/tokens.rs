@@ -60,16 +60,16 @@ pub(crate) struct SharedTokens {
 impl SharedTokens {
     pub(crate) fn new(
         store: Arc<dyn SharedCache>,
-        place: Option<String>,
         rings: Rings,
         base_url: String,
         lifetime: Duration,
         clock: Clock,
     ) -> Arc<Self> {
+        let guard = Arc::new(Guard::new(store.address()));
         Arc::new_cyclic(|itself| Self {
             itself: Weak::clone(itself),
             store,
-            guard: Arc::new(Guard::new(place)),
+            guard,
             rings: RwLock::new(Arc::new(rings)),
             base_url,
             clock,
@@ -155,7 +155,7 @@ impl SharedTokens {
         }
         let life = Duration::from_millis(entry.life);
         let by_clock = now.wall.duration_since(issued).unwrap_or_default();
-        let by_store = kept.map(|kept| life.saturating_sub(kept + grace(grant)));
+        let by_store = kept.map(|kept| life.saturating_sub(kept.saturating_add(grace(grant))));
         // What either says is over is over.
         let age = by_clock.max(by_store.unwrap_or_default());
         let left = life.checked_sub(age)?;

@@ -413,6 +413,19 @@ async fn a_replica_whose_clock_is_ahead_goes_by_its_own() {
     assert!(left.abs_diff(Duration::from_secs(40 * 60)) <= Duration::from_secs(1));
 }
 
+/// Whatever a store says, a token ends when it ends.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_keeps_what_it_has_for_ever_prolongs_nothing() {
+    let (first, store) = World::with_store(HOUR);
+    store.set_mood(StoreMood::KeepsForEver);
+    let token = first.get("alice").await.unwrap();
+    minutes(30).await;
+    let second = first.replica(&store);
+    let found = second.get("alice").await.unwrap();
+    assert_eq!(found.id(), token.id());
+    assert!(found.remaining(second.clock.now()) <= Duration::from_secs(30 * 60));
+}
+
 /// The machine believes that the token was issued in the future: it cannot tell what is left.
 #[tokio::test(start_paused = true)]
 async fn a_replica_whose_clock_is_behind_adopts_nothing_from_a_store_that_tells_no_ttl() {

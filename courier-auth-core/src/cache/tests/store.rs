@@ -36,6 +36,8 @@ pub(crate) enum StoreMood {
     Full,
     /// Does not say for how long it keeps what it has.
     TellsNoTtl,
+    /// Says that it keeps what it has for ever.
+    KeepsForEver,
     /// Answers reads with bytes that mean nothing.
     Garbage,
     /// Answers reads with what is kept under another key.
@@ -173,6 +175,9 @@ impl SharedCache for Store {
         if mood == StoreMood::TellsNoTtl {
             return Err(SharedCacheError::new("NOPERM"));
         }
+        if mood == StoreMood::KeepsForEver {
+            return Ok(Some(Duration::MAX));
+        }
         let end = self.state(|state| state.living().get(key).map(|(_, end)| *end));
         Ok(end.map(|end| end - Instant::now()))
     }
@@ -228,7 +233,6 @@ pub(super) fn shared_tokens(
 ) -> Arc<SharedTokens> {
     SharedTokens::new(
         Arc::new(store.clone()),
-        None,
         rings,
         "https://api.courier.com".into(),
         lifetime,

@@ -84,12 +84,6 @@ impl RedisCache {
             ..self
         })
     }
-
-    /// What and where it is, without user and password.
-    pub(crate) fn place(&self) -> String {
-        self.links.source().place()
-    }
-
     fn from_source(source: Source) -> Self {
         Self {
             prefix: DEFAULT_PREFIX.into(),
@@ -125,6 +119,10 @@ impl SharedCache for RedisCache {
             Err(error) if error.code() == Some("WRONGTYPE") => Ok(Some(Vec::new())),
             Err(error) => Err(self.links.source().describe(&error)),
         }
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(self.links.source().place())
     }
 
     async fn ttl(&self, key: &str) -> Result<Option<Duration>, SharedCacheError> {
