@@ -2,10 +2,10 @@
 //!
 //! `policy` decides, `slot` remembers, `flight` gets a token in a task of its own: `look` asks the
 //! other replicas, which are `peers`, and `ask` Courier. `upstream` says whether it may (with a
-//! `breaker`) and `admission` is what it then holds, `clock` tells the time, `users` is the map of
-//! users, `terms` what many of them are granted, `stalled` finds flights whose runtime stands still,
-//! `shared` is what all of these need. `step` looks at a slot and decides what a caller gets; this
-//! file waits for it.
+//! `breaker`, which opens after a `streak` of failures) and `admission` is what it then holds,
+//! `clock` tells the time, `users` is the map of users, `terms` what many of them are granted,
+//! `stalled` finds flights whose runtime stands still, `shared` is what all of these need. `step`
+//! looks at a slot and decides what a caller gets; this file waits for it.
 
 mod admission;
 mod ask;
@@ -21,6 +21,7 @@ mod slot;
 mod stalled;
 mod status;
 mod step;
+mod streak;
 mod terms;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::{
     admission::{Admission, Epochs, LookPermit, Permit, Ticket, Urgency},
     breaker::{Breaker, Probe, Refusal},
+    streak::Streak,
 };
 use crate::{
     client::Region,
@@ -48,9 +49,9 @@ pub(crate) struct Gate {
     key_latch: Arc<Breaker>,
     key: Mutex<KeyInUse>,
     /// Failures of Courier.
-    streak: Mutex<Streak>,
+    streak: Streak,
     /// Answers of 403.
-    forbidden: Mutex<Streak>,
+    forbidden: Streak,
     permits: Arc<Semaphore>,
     background: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
@@ -66,8 +67,8 @@ impl Gate {
             breaker: Breaker::new(Duration::from_secs(5), Duration::from_secs(60)),
             key_latch: Breaker::new(Duration::from_secs(10), Duration::from_secs(60)),
             key: Mutex::default(),
-            streak: Mutex::default(),
-            forbidden: Mutex::default(),
+            streak: Streak::default(),
+            forbidden: Streak::default(),
             permits: Arc::new(Semaphore::new(MAX_CALLS)),
             background: Arc::new(Semaphore::new(MAX_BACKGROUND_CALLS)),
             queued: Arc::default(),
@@ -170,7 +171,7 @@ impl Gate {
             let mut key = self.key_in_use();
             let mut was_refused = false;
             if key.epoch == epochs.key {
-                Streak::end(&self.forbidden);
+                self.forbidden.end();
                 self.key_latch.close();
                 was_refused = std::mem::take(&mut key.refused);
             }
@@ -192,13 +193,13 @@ impl Gate {
                 let (latch, reason) = (epochs.latch, error.clone());
                 let enough = is_about_the_key(error)
                     || (self.key_latch.epoch() == latch
-                        && Streak::add(&self.forbidden, user, FORBIDDEN_TO_OPEN));
+                        && self.forbidden.add(user, FORBIDDEN_TO_OPEN));
                 if key.epoch == epochs.key
                     && enough
                     && let Some(pause) = self.key_latch.open(latch, now, reason, fastrand::f64())
                 {
                     // Or the next one alone would do, who may be the one that started it.
-                    Streak::end(&self.forbidden);
+                    self.forbidden.end();
                     key.refused = true;
                     // The flight itself says at ERROR what to do.
                     warn!(
@@ -216,7 +217,7 @@ impl Gate {
                 if self.breaker.epoch() == epochs.breaker =>
             {
                 let (breaker, reason) = (epochs.breaker, error.clone());
-                let enough = Streak::add(&self.streak, user, FAILURES_TO_OPEN);
+                let enough = self.streak.add(user, FAILURES_TO_OPEN);
                 if enough
                     && let Some(pause) = self.breaker.open(breaker, now, reason, fastrand::f64())
                 {
@@ -257,7 +258,7 @@ impl Gate {
     pub(crate) fn key_changed(&self) {
         let mut key = self.key_in_use();
         key.epoch += 1;
-        Streak::end(&self.forbidden);
+        self.forbidden.end();
         self.key_latch.close();
         drop(key);
         info!(
@@ -322,7 +323,7 @@ impl Gate {
     }
 
     fn reached(&self) {
-        Streak::end(&self.streak);
+        self.streak.end();
         if self.breaker.close() {
             info!(
                 target: events::COURIER,
@@ -345,28 +346,6 @@ struct KeyInUse {
     /// Whether it was said that Courier refuses it, or the one before it, and not yet that it accepts
     /// one again.
     refused: bool,
-}
-
-/// Failures without a success between them.
-#[derive(Debug, Default)]
-struct Streak {
-    failures: u32,
-    first: Option<Box<str>>,
-    several_users: bool,
-}
-
-impl Streak {
-    /// Whether that makes it everybody's trouble rather than one user's.
-    fn add(streak: &Mutex<Self>, user: &str, enough: u32) -> bool {
-        let mut streak = streak.lock().unwrap_or_else(PoisonError::into_inner);
-        streak.failures = streak.failures.saturating_add(1);
-        streak.several_users |= **streak.first.get_or_insert_with(|| user.into()) != *user;
-        streak.failures >= enough && streak.several_users
-    }
-
-    fn end(streak: &Mutex<Self>) {
-        *streak.lock().unwrap_or_else(PoisonError::into_inner) = Self::default();
-    }
 }
 
 /// Whether the API key itself is refused. With a 403 Courier knows the key: what is not allowed may be

@@ -2,6 +2,7 @@ mod body;
 #[cfg(test)]
 mod fuzz;
 mod held;
+mod problem;
 mod reply;
 mod script;
 

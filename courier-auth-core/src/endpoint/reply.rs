@@ -9,7 +9,13 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
-use super::body::token_body;
+use super::{
+    body::token_body,
+    problem::{
+        COURIER_REFUSED, COURIER_UNAVAILABLE, CROSS_SITE, INVALID_REQUEST, METHOD_NOT_ALLOWED,
+        NOT_CONFIGURED, Problem, SCRIPT_METHOD_NOT_ALLOWED, SIGNED_OUT,
+    },
+};
 use crate::{
     client::Region,
     error::{Error, ErrorKind, chain},
@@ -320,16 +326,6 @@ fn note_malformed(error: &Error) {
     }
 }
 
-/// A kind of problem, as RFC 9457 has it.
-#[derive(Serialize)]
-struct Problem {
-    status: u16,
-    title: &'static str,
-    /// Stable, for programs.
-    code: &'static str,
-    detail: &'static str,
-}
-
 const NO_STORE: (&str, &str) = ("cache-control", "no-store");
 const NO_SNIFFING: (&str, &str) = ("x-content-type-options", "nosniff");
 const FOR_SAME_ORIGIN: (&str, &str) = ("cross-origin-resource-policy", "same-origin");
@@ -344,54 +340,6 @@ const PUBLIC: [(&str, &str); 4] = [
     ("access-control-allow-origin", "*"),
 ];
 
-const SIGNED_OUT: Problem = Problem {
-    status: 401,
-    title: "Unauthorized",
-    code: "signed_out",
-    detail: "Nobody is signed in. Sign in to this app and ask again.",
-};
-const CROSS_SITE: Problem = Problem {
-    status: 403,
-    title: "Forbidden",
-    code: "cross_site",
-    detail: "Tokens are not given to pages of other sites.",
-};
-const METHOD_NOT_ALLOWED: Problem = Problem {
-    status: 405,
-    title: "Method Not Allowed",
-    code: "method_not_allowed",
-    detail: "Ask for a token with GET or POST.",
-};
-const SCRIPT_METHOD_NOT_ALLOWED: Problem = Problem {
-    status: 405,
-    title: "Method Not Allowed",
-    code: "method_not_allowed",
-    detail: "Ask for the script with GET.",
-};
-const INVALID_REQUEST: Problem = Problem {
-    status: 500,
-    title: "Internal Server Error",
-    code: "invalid_token_request",
-    detail: "The app asks for a token that cannot be issued. Its log says why.",
-};
-const NOT_CONFIGURED: Problem = Problem {
-    status: 500,
-    title: "Internal Server Error",
-    code: "not_configured",
-    detail: "The app has not set up its token endpoint. Its log says how.",
-};
-const COURIER_REFUSED: Problem = Problem {
-    status: 502,
-    title: "Bad Gateway",
-    code: "courier_refused",
-    detail: "Courier does not issue a token to this app. The app's log says why.",
-};
-const COURIER_UNAVAILABLE: Problem = Problem {
-    status: 503,
-    title: "Service Unavailable",
-    code: "courier_unavailable",
-    detail: "Courier cannot be asked for a token at the moment. Try again later.",
-};
 /// The time between two replacements of a refused token.
 const AFTER_REFUSAL: Duration = Duration::from_secs(30);
 const MAX_SPREAD: Duration = Duration::from_secs(5);
