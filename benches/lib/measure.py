@@ -21,7 +21,7 @@ PATH = "/courier/token"
 HOT = [
     ("axum", "bare", "bare handler, a constant"),
     ("axum", "bare-user", "bare handler that takes the user"),
-    ("axum", "bare-nested", "bare handler, nested router"),
+    ("axum", "bare-nested", "bare handler that takes the user, nested router"),
     ("axum", "moka", "by hand: tokens in moka"),
     ("axum", "bodies", "by hand: finished bodies in quick_cache"),
     ("axum", "ours", "**`.layer(courier)`**"),

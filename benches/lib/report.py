@@ -72,7 +72,11 @@ def hot(rows, instructions):
         ])
     columns = ["", "", "CPU us", "of bare", "of bare + user", "instr. of bare", "of bare + user"]
     columns += ["instructions", "requests/s", "p99 ms", "spread"]
-    return f"{HOT[1]}\n{table(columns, lines)}"
+    nest, nested = by_name["axum", "nest"], by_name["axum", "bare-nested"]
+    beside = f"{nest.ratio(nested):.2f}"
+    if instructions:
+        beside += f", by instructions {instructions['axum', 'nest'] / instructions['axum', 'bare-nested']:.2f}"
+    return f"{HOT[1]}\n{table(columns, lines)}\n{NESTED % beside}"
 
 
 def cold(rows):
@@ -177,7 +181,7 @@ written by `benches/run`, which builds everything and takes about forty minutes.
 
 One core runs the server (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with
 `wrk`: {connections} connections that stay open, {args.users:,} users in a scrambled order, one row after the other in each round. All rows
-answer with the same headers and the same number of bytes. All but two bare handlers take the user from the same request
+answer with the same headers and the same number of bytes. All but the two constants take the user from the same request
 header, and the caches have room for twice the users. Figures are medians, and ratios are medians of the ratios within a
 round, so that disturbances of the machine affect both sides. *Spread* is how far apart the runs of a row were. Compare
 the ratios: the microseconds depend on this machine.
@@ -187,6 +191,9 @@ HOT = "Cached token", """*CPU* is what the server used per request, in user spac
 handler that takes the user. *Instructions* are those outside the kernel, counted by callgrind for sequential requests;
 they are reproducible where times are not. Requests/s and p99 also depend on the load generator, which has one core
 itself.
+"""
+
+NESTED = """A nested router costs every handler in it the same: the ratio of `.nest` to the bare handler in one is %s.
 """
 
 COLD = "Token issued by Courier", """Each request is one call to an emulator of Courier on the other core, for a user who has no token. In a *full* cache,

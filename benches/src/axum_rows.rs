@@ -30,7 +30,7 @@ pub async fn serve(row: Row, listener: std::net::TcpListener) -> Result<()> {
             .route(PATH, get(bare_user))
             .with_state(constant),
         Row::BareNested(constant) => Router::new()
-            .nest("/courier", Router::new().route("/token", get(bare)))
+            .nest("/courier", Router::new().route("/token", get(bare_user)))
             .with_state(constant),
         Row::Waiting(constant) => Router::new().route(PATH, get(waiting)).with_state(constant),
         Row::ByHand(cache) => Router::new()

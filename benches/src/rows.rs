@@ -20,7 +20,7 @@ pub enum Row {
     Bare(Constant),
     /// The same, and it takes the user as all other rows do.
     BareUser(Constant),
-    /// The bare one in a nested router.
+    /// The one that takes the user, in a nested router.
     BareNested(Constant),
     /// The bare one, which answers when Courier would have: what it takes to wait at all.
     Waiting(Constant),
