@@ -144,7 +144,8 @@ pub enum ErrorKind {
     Timeout,
     /// The circuit breaker is open after repeated failures.
     CircuitOpen,
-    /// Too many users are waiting for a first token; the queue is full.
+    /// Too many users are waiting for a first token and the queue is full, or too many tokens of one
+    /// user are being fetched at once.
     Overloaded,
     /// Courier answered with something that is not a token for this user.
     BadAnswer,

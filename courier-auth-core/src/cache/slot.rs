@@ -12,6 +12,7 @@ use super::{
     clock::Moment,
     flight::Flight,
     policy::{self, Demand, Zone},
+    upstream::MAX_CALLS,
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -124,6 +125,13 @@ impl SlotState {
     pub(crate) fn known_variant(&mut self, grant: &Grant) -> Option<&mut Variant> {
         let wanted = Wanted::from(grant);
         self.variants.iter_mut().find(|known| known.is_for(wanted))
+    }
+
+    /// Whether so many of the user's tokens are being asked for that one more could not be at once.
+    pub(crate) fn is_crowded(&self, now: Instant) -> bool {
+        let flights = self.variants.iter().filter_map(|one| one.flight.as_ref());
+        // One whose task does not run has no call for long.
+        flights.filter(|flight| !flight.is_overdue(now)).count() >= MAX_CALLS
     }
 
     /// Whether there is a token that could be served.

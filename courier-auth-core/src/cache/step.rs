@@ -55,6 +55,9 @@ impl TokenCache {
         let now = self.shared.clock.now();
         let demand = demand(state, grant, caller.wish, takeover.is_some(), now);
         let avoid = caller.wish.refused();
+        // A user whose tokens differ in every request would fill the queue, and nobody else would
+        // get a place in it.
+        let crowded = takeover.is_none() && state.is_crowded(now.mono);
         if avoid.is_some() && demand != Demand::Any {
             caller.replaced.get_or_insert(false);
         }
@@ -107,7 +110,12 @@ impl TokenCache {
                     replaces,
                     avoid,
                 };
-                let task = match self.prepare(slot, grant, purpose, looked, takeover, now) {
+                let task = if crowded {
+                    Err(self.shared.gate.turn_away(now.mono))
+                } else {
+                    self.prepare(slot, grant, purpose, looked, takeover, now)
+                };
+                let task = match task {
                     Ok(task) => task,
                     Err(error) => return Ok((Step::serve(held).map_err(|_| error)?, None)),
                 };

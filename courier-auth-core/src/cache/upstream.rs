@@ -136,7 +136,12 @@ impl Gate {
     /// Leaves the queue without a permit.
     pub(crate) fn give_up(&self, admission: &mut Admission) -> Error {
         admission.ticket = None;
-        let error = self.too_many(Instant::now());
+        self.turn_away(Instant::now())
+    }
+
+    /// Lets no flight start: there are too many.
+    pub(crate) fn turn_away(&self, now: Instant) -> Error {
+        let error = self.too_many(now);
         note_skip(&error);
         error
     }
@@ -390,7 +395,7 @@ fn key_refused(refusal: Refusal) -> Error {
         .with_retry_after(refusal.after)
 }
 
-const MAX_CALLS: usize = 16;
+pub(super) const MAX_CALLS: usize = 16;
 /// The rest is kept free for callers that wait.
 const MAX_BACKGROUND_CALLS: usize = 12;
 const MAX_QUEUED: usize = 256;

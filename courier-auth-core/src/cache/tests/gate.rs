@@ -8,6 +8,8 @@ use super::{Mood, World, settle};
 use crate::{
     cache::Wish,
     error::{Error, ErrorKind},
+    request::{Grant, Terms, TokenRequest},
+    scope::{Scope, Scopes},
     token::Token,
 };
 
@@ -17,6 +19,17 @@ fn ask(world: &World, user: &str) -> JoinHandle<Result<Token, Error>> {
     let cache = world.cache.clone();
     let grant = world.grant(user);
     tokio::spawn(async move { cache.get(&grant, Wish::Any).await })
+}
+
+/// One of any number of tokens of one user.
+fn alices(n: usize) -> Grant {
+    let defaults = Terms {
+        scopes: Scopes::new(Scope::MINIMAL).unwrap(),
+        lifetime: HOUR,
+    };
+    let scopes = [Scope::new(format!("read:{n}")).unwrap()];
+    let request = TokenRequest::for_user("alice").scopes(scopes);
+    request.grant(&defaults).unwrap()
 }
 
 /// Who was the first to hear that the key is refused was told to come back at once.
@@ -236,24 +249,47 @@ async fn failures_from_before_an_outage_do_not_count_after_it() {
     assert!(gate.is_open());
 }
 
+/// Whose scopes differ in every request, such as those of tenants named in a path.
+#[tokio::test(start_paused = true)]
+async fn one_user_with_many_scopes_does_not_fill_the_queue() {
+    let world = World::new(HOUR, 1000);
+    world.courier.set_mood(Mood::Slow(Duration::from_secs(1)));
+    let callers: Vec<_> = (0..300)
+        .map(|n| {
+            let cache = world.cache.clone();
+            let grant = alices(n);
+            tokio::spawn(async move { cache.get(&grant, Wish::Any).await })
+        })
+        .collect();
+    settle().await;
+    let status = world.cache.status();
+    assert_eq!((status.calls_in_flight, status.queued), (16, 0));
+
+    let start = tokio::time::Instant::now();
+    world.get("bob").await.unwrap();
+    assert_eq!(
+        start.elapsed(),
+        Duration::from_secs(2),
+        "the next free call"
+    );
+    let mut refused = 0;
+    for caller in callers {
+        if let Err(error) = caller.await.unwrap() {
+            assert_eq!(error.kind(), ErrorKind::Overloaded);
+            assert!(error.retry_after().is_some());
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 300 - 16);
+    // Which is no failure, and no backoff.
+    let token = world.cache.get(&alices(299), Wish::Any).await.unwrap();
+    assert_eq!(token.scope(), "user_id:alice read:299");
+}
+
 #[tokio::test(start_paused = true)]
 async fn scopes_that_differ_in_every_request_do_not_fill_the_memory() {
-    use crate::{
-        request::{Terms, TokenRequest},
-        scope::{Scope, Scopes},
-    };
     let world = World::new(HOUR, 50);
-    let defaults = Terms {
-        scopes: Scopes::new(Scope::MINIMAL).unwrap(),
-        lifetime: HOUR,
-    };
-    let grant = |n: usize| {
-        let scopes = [Scope::new(format!("read:{n}")).unwrap()];
-        TokenRequest::for_user("alice")
-            .scopes(scopes)
-            .grant(&defaults)
-            .unwrap()
-    };
+    let grant = alices;
     for n in 0..100 {
         let token = world.cache.get(&grant(n), Wish::Any).await.unwrap();
         assert_eq!(token.scope(), format!("user_id:alice read:{n}"));
