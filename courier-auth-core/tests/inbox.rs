@@ -5,6 +5,8 @@
 
 use std::{
     collections::VecDeque,
+    env,
+    process::Command,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -18,6 +20,37 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
+
+/// The REST API is behind a proxy and the inbox is not: its token went to the proxy, in the clear.
+#[tokio::test]
+async fn a_proxy_gets_nothing_for_an_inbox_on_this_machine() {
+    const AGAIN: &str = "BEHIND_A_PROXY";
+    // Which proxies there are is read from the environment, so this is run once more in another.
+    if env::var_os(AGAIN).is_none() {
+        let proxy = Script::new(&[(200, r#"{"token":"opaque"}"#)]).await;
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args([
+            "--exact",
+            "a_proxy_gets_nothing_for_an_inbox_on_this_machine",
+        ]);
+        command.env(AGAIN, "").env("HTTP_PROXY", &proxy.url);
+        command.env_remove("NO_PROXY").env_remove("no_proxy");
+        let run = tokio::task::spawn_blocking(move || command.output());
+        let run = run.await.unwrap().unwrap();
+        let seen = proxy.requests();
+        assert!(run.status.success(), "{seen:?}");
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        return;
+    }
+    let inbox = Script::new(&[(200, r#"{"data":{"read":true}}"#)]).await;
+    let client = CourierClient::builder("pk_test")
+        .base_url("http://courier.example")
+        .danger_allow_http(true)
+        .inbox_url(&inbox.url);
+    let client = client.build().unwrap();
+    client.mark_read("alice", "1-a").await.unwrap();
+    assert_eq!(inbox.requests().len(), 1);
+}
 
 /// Answers what it was told to, and keeps what it was asked.
 struct Script {

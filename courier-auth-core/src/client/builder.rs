@@ -167,7 +167,7 @@ impl CourierClientBuilder {
                 .concat(),
         };
         Ok(CourierClient {
-            http: settings.connect()?,
+            connections: settings.connect()?,
             settings: Arc::new(settings),
             api_key: Arc::new(RwLock::new(Arc::new(api_key))),
         })
@@ -193,10 +193,18 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn connect(&self) -> Result<reqwest::Client, Error> {
-        let urls = || self.inbox_url.iter().chain([&self.base_url]);
-        let loopback = urls().any(is_loopback);
-        let in_the_clear = urls().all(|url| url.scheme() == "http");
+    pub(super) fn connect(&self) -> Result<Connections, Error> {
+        let rest = self.connect_to(&self.base_url)?;
+        let inbox = match &self.inbox_url {
+            // One of the two on this machine: a proxy is for the other alone.
+            Some(url) if nearness(url) != nearness(&self.base_url) => self.connect_to(url)?,
+            _ => rest.clone(),
+        };
+        Ok(Connections { rest, inbox })
+    }
+
+    fn connect_to(&self, url: &Url) -> Result<reqwest::Client, Error> {
+        let (loopback, in_the_clear) = nearness(url);
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             // All calls share one HTTP/2 connection. One that has gone silent, as behind a NAT that
@@ -208,7 +216,7 @@ impl Settings {
             .retry(reqwest::retry::never())
             .https_only(!self.allow_http && !loopback)
             .user_agent(concat!("courier-auth/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(&self.base_url) {
+        if loopback {
             builder = builder.no_proxy();
         }
         // An emulator works where there are no authorities, as in a container that lacks them: there
@@ -236,6 +244,13 @@ impl Settings {
             ))
         })
     }
+}
+
+/// Connections to the REST API and to the inbox: the same ones, unless that would not do.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pub(super) rest: reqwest::Client,
+    pub(super) inbox: reqwest::Client,
 }
 
 /// The address of a call. What is in a segment stays in it, escaped if need be.
@@ -267,6 +282,11 @@ fn check_url(url: &str, name: &str, example: &str, allow_http: bool) -> Result<U
         return Ok(parsed);
     };
     Err(configuration(format!("{name} {problem}")))
+}
+
+/// Whether it is on this machine, and reached without TLS.
+fn nearness(url: &Url) -> (bool, bool) {
+    (is_loopback(url), url.scheme() == "http")
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -81,7 +81,7 @@ impl CourierClient {
         );
         let archive = async || {
             let key = self.key();
-            let request = self.http.put(url.clone());
+            let request = self.connections.rest.put(url.clone());
             let request = request.header(AUTHORIZATION, key.header.clone());
             let answer = exchange(request.send(), &url).await?;
             // 204 or 202, Courier's pages differ; both are a success.
@@ -94,7 +94,8 @@ impl CourierClient {
         let bearer = bearer(token.as_str())
             .ok_or_else(|| configuration("Courier's token cannot be sent in a header"))?;
         let mut request = self
-            .http
+            .connections
+            .inbox
             .post(url.clone())
             .header(AUTHORIZATION, bearer)
             .json(query);

@@ -19,7 +19,7 @@ use serde::Serialize;
 use self::{
     answer::{Answer, Asked, transport_error},
     api_key::{API_KEY_NAME, ApiKey},
-    builder::Settings,
+    builder::{Connections, Settings},
 };
 use crate::{
     cache::{clock::Clock, upstream::Upstream},
@@ -42,7 +42,7 @@ pub use self::{builder::CourierClientBuilder, probe::Probe, region::Region};
 /// followed; the system's proxy settings are respected, except for loopback addresses.
 #[derive(Clone)]
 pub struct CourierClient {
-    http: reqwest::Client,
+    connections: Connections,
     settings: Arc<Settings>,
     api_key: Arc<RwLock<Arc<ApiKey>>>,
 }
@@ -94,12 +94,12 @@ impl CourierClient {
     /// opened it, and hangs when that one stands still.
     pub(crate) fn with_connections_of_its_own(&self) -> Self {
         // A client that could be built once can be built again; if not, the old one has to do.
-        let http = self
+        let connections = self
             .settings
             .connect()
-            .unwrap_or_else(|_| self.http.clone());
+            .unwrap_or_else(|_| self.connections.clone());
         Self {
-            http,
+            connections,
             ..self.clone()
         }
     }
@@ -147,7 +147,7 @@ impl Upstream for CourierClient {
         };
         let url = &self.settings.token_url;
         let key = self.key();
-        let request = self.http.post(url.clone()).json(&body);
+        let request = self.connections.rest.post(url.clone()).json(&body);
         let request = request.header(AUTHORIZATION, key.header.clone());
         let answer = exchange(request.send(), url).await?;
         answer

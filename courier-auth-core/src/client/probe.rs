@@ -34,7 +34,7 @@ impl CourierClient {
     async fn ask_anything(&self) -> Result<Probe, Error> {
         let url = &self.settings.base_url;
         let (begun, sent) = (Instant::now(), SystemTime::now());
-        let answer = exchange(self.http.get(url.clone()).send(), url).await?;
+        let answer = exchange(self.connections.rest.get(url.clone()).send(), url).await?;
         let took = begun.elapsed();
         Ok(Probe {
             status: answer.status(),
