@@ -161,11 +161,16 @@ impl CourierAuth {
     ///
     /// ```
     /// # use courier_auth_actix::CourierAuth;
+    /// # use actix_session::Session;
     /// # use actix_web::{HttpResponse, web::Data};
     /// // With `.app_data(Data::new(courier.clone()))` beside `.configure(courier.routes())`.
-    /// async fn signed_out(courier: Data<CourierAuth>, user_id: String) -> HttpResponse {
+    /// async fn sign_out(courier: Data<CourierAuth>, session: Session) -> HttpResponse {
+    ///     let user = session.get::<String>("user_id");
+    ///     session.purge();
     ///     // After the app's own session is gone.
-    ///     courier.provider().invalidate(user_id);
+    ///     if let Ok(Some(user)) = user {
+    ///         courier.provider().invalidate(user);
+    ///     }
     ///     HttpResponse::NoContent().finish()
     /// }
     /// ```
