@@ -152,7 +152,6 @@ impl CourierAuth {
     /// short, and never let it mirror any origin while it allows credentials.
     pub fn allow_cross_site(mut self, allow: bool) -> Self {
         self.endpoint = self.endpoint.allow_cross_site(allow);
-        self.token_headers = TokenHeaders::default();
         self
     }
 

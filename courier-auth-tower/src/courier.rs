@@ -36,7 +36,6 @@ impl Courier {
 
     pub(crate) fn allow_cross_site(&mut self, allow: bool) {
         self.endpoint = self.endpoint.clone().allow_cross_site(allow);
-        self.token_headers = TokenHeaders::default();
     }
 
     pub(crate) fn provider(&self) -> &TokenProvider {

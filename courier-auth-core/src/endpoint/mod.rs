@@ -103,7 +103,7 @@ impl Endpoint {
             rejected: query.filter(|query| !query.is_empty()).and_then(rejected),
         };
         if !matches!(method, "GET" | "HEAD" | "POST") {
-            return Err(self.finish(call.head, Reply::method_not_allowed(Self::METHODS)));
+            return Err(finish(call.head, Reply::method_not_allowed(Self::METHODS)));
         }
         let conditional = method != "POST";
         for (name, value) in headers {
@@ -113,7 +113,7 @@ impl Endpoint {
                 && value.trim_ascii().eq_ignore_ascii_case(b"cross-site")
                 && !self.cross_site
             {
-                return Err(self.finish(call.head, Reply::cross_site()));
+                return Err(finish(call.head, Reply::cross_site()));
             }
         }
         Ok(call)
@@ -136,18 +136,18 @@ impl Endpoint {
                 Err(error) => Reply::failed(&error),
             },
         };
-        self.finish(call.head, reply)
+        finish(call.head, reply)
     }
 
     /// The answer when nobody is signed in, for an extractor, which has no [`Call`].
     pub fn signed_out(&self) -> Reply {
-        self.finish(false, Reply::signed_out())
+        finish(false, Reply::signed_out())
     }
 
     /// The answer when the provider has no token, for an extractor, which has no [`Call`]. It may
     /// log the error.
     pub fn failed(&self, error: &Error) -> Reply {
-        self.finish(false, Reply::failed(error))
+        finish(false, Reply::failed(error))
     }
 
     /// The token for a call, and what is left of its life.
@@ -159,11 +159,6 @@ impl Endpoint {
         };
         self.provider.get_timed(request, wish)
     }
-
-    fn finish(&self, head: bool, reply: Reply) -> Reply {
-        metrics::replied(reply.status());
-        reply.finish(head, self.cross_site)
-    }
 }
 
 /// A request that [`Endpoint::accept`] let through. There is no other way to get one, so that its
@@ -173,6 +168,11 @@ pub struct Call {
     head: bool,
     held: Held,
     rejected: Option<TokenId>,
+}
+
+fn finish(head: bool, reply: Reply) -> Reply {
+    metrics::replied(reply.status());
+    reply.finish(head)
 }
 
 fn rejected(query: &str) -> Option<TokenId> {

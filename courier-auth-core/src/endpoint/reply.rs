@@ -46,7 +46,7 @@ impl Reply {
     pub fn not_configured(fix: &'static str) -> Self {
         error!(target: events::ENDPOINT, "{fix}");
         metrics::replied(500);
-        Self::problem(&NOT_CONFIGURED).finish(false, false)
+        Self::problem(&NOT_CONFIGURED).finish(false)
     }
 
     /// The HTTP status.
@@ -171,8 +171,8 @@ impl Reply {
     }
 
     /// What every answer of the endpoint has.
-    pub(super) fn finish(mut self, head: bool, cross_site: bool) -> Self {
-        self.common = if cross_site { &ANY_SITE } else { &SAME_SITE };
+    pub(super) fn finish(mut self, head: bool) -> Self {
+        self.common = &PRIVATE;
         self.without_body_if(head)
     }
 
@@ -331,8 +331,9 @@ const NO_SNIFFING: (&str, &str) = ("x-content-type-options", "nosniff");
 const FOR_SAME_ORIGIN: (&str, &str) = ("cross-origin-resource-policy", "same-origin");
 const FOR_ANY_ORIGIN: (&str, &str) = ("cross-origin-resource-policy", "cross-origin");
 const PER_USER: (&str, &str) = ("vary", "Cookie, Authorization");
-const SAME_SITE: [(&str, &str); 4] = [NO_STORE, NO_SNIFFING, FOR_SAME_ORIGIN, PER_USER];
-const ANY_SITE: [(&str, &str); 4] = [NO_STORE, NO_SNIFFING, FOR_ANY_ORIGIN, PER_USER];
+/// Also where pages of other sites are answered: CORS, with which these ask, does not look at the
+/// resource policy, and whoever asks without has no business with a token.
+const PRIVATE: [(&str, &str); 4] = [NO_STORE, NO_SNIFFING, FOR_SAME_ORIGIN, PER_USER];
 const PUBLIC: [(&str, &str); 4] = [
     ("cache-control", "no-cache"),
     NO_SNIFFING,

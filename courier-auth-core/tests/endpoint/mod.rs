@@ -163,7 +163,7 @@ impl Case {
             problems: Vec::new(),
         };
         if self.path == Endpoint::TOKEN_PATH {
-            check.always(&setup);
+            check.always();
             check.expected(self, first.as_ref());
         } else {
             check.script(self, first.as_ref());
@@ -203,13 +203,11 @@ struct Check {
 
 impl Check {
     /// What holds for every answer of the endpoint.
-    fn always(&mut self, setup: &Setup) {
+    fn always(&mut self) {
         self.header_is("cache-control", "no-store");
         self.header_is("x-content-type-options", "nosniff");
         self.header_is("vary", "Cookie, Authorization");
-        if !setup.allow_cross_site {
-            self.header_is("cross-origin-resource-policy", "same-origin");
-        }
+        self.header_is("cross-origin-resource-policy", "same-origin");
         for word in ["authentication_error", "Unauthorized\",\"type", "api_error"] {
             if self.seen.body.contains(word) {
                 self.problems.push(format!("Courier's own words: {word}"));
