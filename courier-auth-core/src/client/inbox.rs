@@ -32,6 +32,10 @@ impl CourierClient {
     /// request id that `/send` answered with, followed by `:` and the user's id if it was sent to a
     /// tenant. Marking a message twice does no harm.
     ///
+    /// Each call asks Courier twice, and unlike a provider's calls they are neither cached nor
+    /// limited: where anybody can cause them, as by following a link again and again, the app must
+    /// limit them.
+    ///
     /// ```
     /// # async fn example(client: courier_auth_core::CourierClient) -> Result<(), courier_auth_core::Error> {
     /// // The user followed the link in the e-mail.
