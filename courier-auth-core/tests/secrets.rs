@@ -99,6 +99,8 @@ async fn no_secret_is_printed_logged_or_answered() {
     crowd().await;
     #[cfg(feature = "redis")]
     tokens.extend(shared_cache(&record).await);
+    #[cfg(feature = "redis-cluster")]
+    cluster_that_quotes(&record).await;
 
     let mut unseen = events.check_against_the_guide();
     unseen.retain(|message| !SHARED_CACHE_ONLY.contains(&message.as_str()));
@@ -352,6 +354,54 @@ async fn shared_cache(record: &Record) -> Vec<String> {
         record.show_error(&RedisCache::new(url).unwrap_err());
     }
     tokens
+}
+
+/// Nodes, or a proxy before them, that do not know `AUTH` or `HELLO` and say with what they were called.
+#[cfg(feature = "redis-cluster")]
+async fn cluster_that_quotes(record: &Record) {
+    use courier_auth_core::RedisCache;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let quotes = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = stream.read(&mut bytes).await {
+                let text = String::from_utf8_lossy(&bytes[..length]);
+                // One line for each command.
+                let commands = text.matches('*').count();
+                let text = text.replace("\r\n", " ");
+                let answer = format!("-ERR unknown command, with args beginning with: {text}\r\n");
+                let answer = answer.repeat(commands);
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    let courier = Emulator::with_api_key(KEY).serve(0).await.unwrap();
+    for protocol in ["resp2", "resp3"] {
+        let url = format!("redis://user:{OTHER}@{address}/?protocol={protocol}");
+        let redis = RedisCache::cluster([url]).unwrap();
+        let builder = TokenProvider::builder(KEY).base_url(courier.url());
+        let provider = builder.shared_cache(redis).build().unwrap();
+        for user in 0..3 {
+            provider.token(&TokenRequest::for_user(user)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        record.show(&provider.status());
+        assert!(provider.status().shared_cache.unwrap().errors > 0);
+    }
+    assert!(
+        record.text().contains("Failed to connect to node"),
+        "redis logs it"
+    );
+    quotes.abort();
 }
 
 /// What is logged when something is over, some seconds later.

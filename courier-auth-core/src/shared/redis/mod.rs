@@ -4,7 +4,9 @@ mod source;
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo};
+use redis::{
+    Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, ProtocolVersion,
+};
 
 use self::{link::Links, source::Source};
 use super::{SharedCache, SharedCacheError, envelope::MAX_VALUE_BYTES};
@@ -206,7 +208,11 @@ fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
              authority with `only_root_certificate_pem` instead",
         ));
     }
-    Ok(info)
+    // Nothing here needs `?protocol=resp3`, whose `HELLO` carries the password: of a server that does
+    // not know it, as Redis 5, and quotes it, redis itself repeats the words in a log.
+    let settings = info.redis_settings().clone();
+    let settings = settings.set_protocol(ProtocolVersion::RESP2);
+    Ok(info.set_redis_settings(settings))
 }
 
 fn configuration(message: &'static str) -> Error {
