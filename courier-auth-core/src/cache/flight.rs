@@ -1,5 +1,5 @@
 use std::{
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -350,8 +350,12 @@ impl FlightTask {
         self.finished = true;
         self.slot.unpin();
         drop(self.flight.release());
-        self.note_finish(name);
-        self.shared.show_gauges();
+        // A subscriber or a recorder of the app's that panics keeps nobody waiting, nor does it end
+        // the process because it has panicked before and this is dropped for it.
+        let _panic = catch_unwind(AssertUnwindSafe(|| {
+            self.note_finish(name);
+            self.shared.show_gauges();
+        }));
         self.flight.finish(outcome);
     }
 }

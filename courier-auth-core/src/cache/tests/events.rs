@@ -19,7 +19,7 @@ use tracing_subscriber::{
 };
 
 use super::{Mood, World};
-use crate::error::ErrorKind;
+use crate::{cache::Wish, error::ErrorKind};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -28,6 +28,8 @@ thread_local! {
     static SAID: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     /// Whether the subscriber panics when it hears how a flight ended.
     static PANICS: Cell<bool> = const { Cell::new(false) };
+    /// Whether it panics at every event.
+    static ALWAYS_PANICS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// For the whole process: with one for each thread, events that another thread reaches first would
@@ -57,6 +59,7 @@ struct Listener;
 
 impl<S: Subscriber> Layer<S> for Listener {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        assert!(!ALWAYS_PANICS.get(), "the subscriber panics");
         let level = *event.metadata().level();
         if level > Level::INFO {
             return;
@@ -96,6 +99,24 @@ async fn a_subscriber_that_panics_keeps_nobody_waiting() {
     assert!(!PANICS.get(), "it has panicked");
     assert!(start.elapsed() < Duration::from_secs(1));
     assert_eq!(world.courier.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscriber_that_always_panics_does_not_end_the_process() {
+    listen();
+    for mood in [Mood::Ok, Mood::Status(503, None), Mood::Status(401, None)] {
+        let world = World::new(HOUR, 100);
+        world.courier.set_mood(mood.clone());
+        ALWAYS_PANICS.set(true);
+        let (cache, grant) = (world.cache.clone(), world.grant("alice"));
+        let caller = tokio::spawn(async move { cache.get(&grant, Wish::Any).await });
+        assert!(caller.await.is_err(), "{mood:?}");
+        ALWAYS_PANICS.set(false);
+        world.courier.set_mood(Mood::Ok);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        world.get("alice").await.unwrap();
+        assert_eq!(world.cache.status().calls_in_flight, 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
