@@ -43,7 +43,7 @@ use crate::{
 
 /// Tokens in a store that all replicas share.
 pub(crate) struct SharedTokens {
-    /// For the task that writes sign-outs, which must not keep it alive.
+    /// For the task that writes sign-outs.
     itself: Weak<Self>,
     store: Arc<dyn SharedCache>,
     guard: Arc<Guard>,
@@ -175,23 +175,31 @@ impl SharedTokens {
     /// Has sign-outs written that the store does not have, unless that is under way.
     fn write_sign_outs(&self, runtime: Option<&Handle>) {
         let Some(runtime) = runtime else { return };
-        if let Some(writer) = self.sign_outs.hire(Instant::now()) {
-            runtime.spawn(Self::write_all(Weak::clone(&self.itself), writer));
+        if let Some(writer) = self.sign_outs.hire(Instant::now())
+            && let Some(itself) = self.itself.upgrade()
+        {
+            runtime.spawn(itself.write_all(writer));
         }
     }
 
-    /// Writes until all are written, however long the store is in trouble.
-    async fn write_all(itself: Weak<Self>, writer: Writer) {
+    /// Writes until all are written, however long the store is in trouble. Ends with its provider,
+    /// but not before it has tried: whoever was signed out last is written.
+    async fn write_all(mut self: Arc<Self>, writer: Writer) {
         let mut pause = SHORTEST_PAUSE;
-        while let Some(tokens) = itself.upgrade() {
-            match tokens.write_some(writer).await {
+        loop {
+            match self.write_some(writer).await {
                 Progress::Done => return,
                 Progress::Good => pause = SHORTEST_PAUSE,
                 Progress::Stuck => {
-                    tokens.sign_outs.pause(writer, pause);
-                    drop(tokens);
+                    self.sign_outs.pause(writer, pause);
+                    let itself = Arc::downgrade(&self);
+                    drop(self);
                     sleep(pause).await;
                     pause = LONGEST_PAUSE.min(pause * 2);
+                    let Some(again) = itself.upgrade() else {
+                        return;
+                    };
+                    self = again;
                 }
             }
         }

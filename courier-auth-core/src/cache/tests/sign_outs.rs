@@ -114,6 +114,18 @@ async fn a_store_in_trouble_hears_of_it_later() {
     }
 }
 
+/// An app that lets go of its provider as it stops has signed out the last user before.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_dropped_leaves_its_sign_outs() {
+    let (world, store) = World::with_store(HOUR);
+    for n in 0..100 {
+        world.cache.invalidate(&format!("user-{n}"));
+    }
+    drop(world);
+    settle().await;
+    assert_eq!(store.names(":i").len(), 100);
+}
+
 /// Who signs in again is not signed out by a note of before that is late.
 #[tokio::test(start_paused = true)]
 async fn a_late_tombstone_takes_nothing_back() {
