@@ -240,7 +240,13 @@ impl SharedTokens {
         longest: Duration,
     ) -> Result<(), SharedCacheError> {
         let name = ring.tombstone_name(&self.base_url, user);
+        let until = Instant::now() + WRITE_LIMIT;
         let there = self.store.get(&name).await?;
+        // The process was stopped meanwhile, and what is there may be newer. Our caller's limit
+        // would be looked at after the write.
+        if Instant::now() >= until {
+            return Err(SharedCacheError::new("what was read is out of date"));
+        }
         let there = there.and_then(|value| open(&ring, &name, &value).ok());
         let there = there.and_then(|plain| serde_json::from_slice::<Tombstone>(&plain).ok());
         let tombstone = Tombstone {

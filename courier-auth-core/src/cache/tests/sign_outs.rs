@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::spawn_blocking,
-    time::{Instant, sleep},
+    time::{Instant, advance, sleep},
 };
 
 use super::{
@@ -147,6 +147,29 @@ async fn a_late_tombstone_takes_nothing_back() {
     let new = world.get("alice").await.unwrap();
     settle().await;
     assert!(is_taken(&world, &store, "alice", &new).await);
+}
+
+/// A replica that was stopped after it had looked wrote what it had come to a minute ago.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_was_stopped_takes_nothing_back() {
+    let (world, store) = World::with_store(HOUR);
+    store.set_mood(StoreMood::SlowAnswers(Duration::from_millis(1)));
+    world.cache.invalidate("alice");
+    settle().await;
+    store.set_mood(StoreMood::Ok);
+    // Time that passes for the others.
+    let second = Duration::from_secs(1);
+    world.clock.set_forward(second);
+    let other = world.replica(&store);
+    let between = other.get("alice").await.unwrap();
+    settle().await;
+    world.clock.set_forward(second);
+    other.cache.invalidate("alice");
+    settle().await;
+    // The first one finds the answer and that it is late at once.
+    advance(2 * second).await;
+    sleep(Duration::from_secs(5)).await;
+    assert!(!is_taken(&world, &store, "alice", &between).await);
 }
 
 /// A replica that knows of shorter lives only shortened the tombstone of one that knows of longer

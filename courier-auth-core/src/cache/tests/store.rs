@@ -30,6 +30,8 @@ pub(crate) enum StoreMood {
     /// Does as it is told, later.
     Slow(Duration),
     Hang,
+    /// Says later what it has found.
+    SlowAnswers(Duration),
     /// Takes its time with locks alone.
     SlowLocks(Duration),
     /// Answers reads and refuses writes.
@@ -156,7 +158,7 @@ impl State {
 impl SharedCache for Store {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, SharedCacheError> {
         let mood = self.command("get").await?;
-        Ok(self.state(|state| {
+        let found = self.state(|state| {
             let entries = state.living();
             let (value, _) = match mood {
                 StoreMood::Garbage => return Some(b"garbage".to_vec()),
@@ -167,7 +169,11 @@ impl SharedCache for Store {
                 _ => entries.get(key)?,
             };
             Some(value.clone())
-        }))
+        });
+        if let StoreMood::SlowAnswers(delay) = mood {
+            sleep(delay).await;
+        }
+        Ok(found)
     }
 
     async fn ttl(&self, key: &str) -> Result<Option<Duration>, SharedCacheError> {
