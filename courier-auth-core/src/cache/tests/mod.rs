@@ -8,6 +8,8 @@ mod drill;
 mod events;
 #[cfg(feature = "metrics")]
 mod evictions;
+#[cfg(feature = "shared-cache")]
+mod fleet;
 mod gate;
 mod property;
 mod regressions;
@@ -151,6 +153,9 @@ struct Script {
 /// What is known of a token when it is issued.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Birth {
+    /// When it was asked for.
+    #[cfg(feature = "shared-cache")]
+    pub(super) asked: SystemTime,
     /// What the machine's clocks said.
     pub(super) at: Moment,
     /// What time it was.
@@ -226,6 +231,8 @@ impl Courier {
     }
 
     async fn answer(&self, grant: &Grant, mood: Mood, key: &str) -> Result<Issued, Error> {
+        #[cfg(feature = "shared-cache")]
+        let asked = self.0.clock.true_time();
         match mood {
             Mood::WantsKey(wanted, delay) => {
                 tokio::time::sleep(delay).await;
@@ -266,6 +273,8 @@ impl Courier {
             script.issued.push(Arc::clone(&token));
             let end = claims["exp"].as_u64().unwrap_or(exp);
             script.births.push(Birth {
+                #[cfg(feature = "shared-cache")]
+                asked,
                 at: self.0.clock.now(),
                 true_time: now,
                 end: UNIX_EPOCH + Duration::from_secs(end),

@@ -10,7 +10,11 @@ use std::{
 };
 
 use proptest::{prelude::*, test_runner::RngSeed};
-use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    task::JoinHandle,
+    time::Instant,
+};
 
 #[cfg(feature = "shared-cache")]
 use super::store::{Store, StoreMood};
@@ -45,7 +49,7 @@ enum Op {
     Restart,
 }
 
-fn mood() -> impl Strategy<Value = Mood> {
+pub(super) fn mood() -> impl Strategy<Value = Mood> {
     let seconds = |low: f64, high: f64| (low..high).prop_map(Duration::from_secs_f64);
     prop_oneof![
         6 => Just(Mood::Ok),
@@ -99,7 +103,7 @@ fn op_with_store() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn config(cases: u32) -> ProptestConfig {
+pub(super) fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases: number("PROPTEST_CASES").unwrap_or(cases),
         rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(1)),
@@ -108,14 +112,14 @@ fn config(cases: u32) -> ProptestConfig {
     }
 }
 
+pub(super) fn paused() -> Runtime {
+    let mut runtime = Builder::new_current_thread();
+    runtime.enable_all().start_paused(true).build().unwrap()
+}
+
 /// Takes these steps from the beginning, and then waits until all is quiet.
 fn take(steps: &[Op], seed: u64, run: impl FnOnce() -> Run) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    paused().block_on(async {
         fastrand::seed(seed);
         let mut run = run();
         for (at, op) in steps.iter().enumerate() {
@@ -456,14 +460,14 @@ fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-fn seconds_between(from: SystemTime, to: SystemTime) -> f64 {
+pub(super) fn seconds_between(from: SystemTime, to: SystemTime) -> f64 {
     match to.duration_since(from) {
         Ok(later) => later.as_secs_f64(),
         Err(earlier) => -earlier.duration().as_secs_f64(),
     }
 }
 
-fn name(user: u8) -> String {
+pub(super) fn name(user: u8) -> String {
     format!("user-{user}")
 }
 

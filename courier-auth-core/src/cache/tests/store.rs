@@ -36,6 +36,8 @@ pub(crate) enum StoreMood {
     SlowLocks(Duration),
     /// Answers reads and refuses writes.
     Full,
+    /// Answers reads, and does so much later what nobody waits for any more.
+    Late(Duration),
     /// Does not say for how long it keeps what it has.
     TellsNoTtl,
     /// Says that it keeps what it has for ever.
@@ -120,6 +122,24 @@ impl Store {
         edit(&mut self.0.lock().unwrap())
     }
 
+    /// Changes what is kept, now or later.
+    async fn change<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        edit: impl FnOnce(&mut State) -> T + Send + 'static,
+    ) -> Result<T, SharedCacheError> {
+        let StoreMood::Late(delay) = self.command(name).await? else {
+            return Ok(self.state(edit));
+        };
+        let store = self.clone();
+        let late = tokio::spawn(async move {
+            sleep(delay).await;
+            store.state(edit)
+        });
+        late.await
+            .map_err(|_| SharedCacheError::new("the store went away"))
+    }
+
     async fn command(&self, name: &'static str) -> Result<StoreMood, SharedCacheError> {
         let mood = self.state(|state| {
             *state.commands.entry(name).or_default() += 1;
@@ -189,15 +209,15 @@ impl SharedCache for Store {
     }
 
     async fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), SharedCacheError> {
-        self.command("set").await?;
-        self.state(|state| state.write(key, value, ttl));
-        Ok(())
+        let (key, value) = (key.to_owned(), value.to_owned());
+        self.change("set", move |state| state.write(&key, &value, ttl))
+            .await
     }
 
     async fn delete(&self, key: &str) -> Result<(), SharedCacheError> {
-        self.command("delete").await?;
-        self.state(|state| state.entries.remove(key));
-        Ok(())
+        let key = key.to_owned();
+        self.change("delete", move |state| drop(state.entries.remove(&key)))
+            .await
     }
 
     async fn try_lock(
@@ -206,28 +226,29 @@ impl SharedCache for Store {
         owner: &str,
         ttl: Duration,
     ) -> Result<bool, SharedCacheError> {
-        self.command("lock").await?;
-        Ok(self.state(|state| {
-            if state.living().contains_key(name) {
+        let (name, owner) = (name.to_owned(), owner.to_owned());
+        let lock = move |state: &mut State| {
+            if state.living().contains_key(&name) {
                 return false;
             }
-            state.write(name, owner.as_bytes(), ttl);
+            state.write(&name, owner.as_bytes(), ttl);
             true
-        }))
+        };
+        self.change("lock", lock).await
     }
 
     async fn unlock(&self, name: &str, owner: &str) -> Result<(), SharedCacheError> {
-        self.command("unlock").await?;
-        self.state(|state| {
+        let (name, owner) = (name.to_owned(), owner.to_owned());
+        let unlock = move |state: &mut State| {
             let entries = state.living();
             if entries
-                .get(name)
-                .is_some_and(|(is, _)| is == owner.as_bytes())
+                .get(&name)
+                .is_some_and(|(is, _)| *is == owner.as_bytes())
             {
-                entries.remove(name);
+                entries.remove(&name);
             }
-        });
-        Ok(())
+        };
+        self.change("unlock", unlock).await
     }
 }
 
@@ -254,7 +275,7 @@ pub(super) fn sharing_cache(
     runtime: Option<Handle>,
 ) -> TokenCache {
     let peers = shared_tokens(store, rings(KEY), Duration::from_secs(3600), clock);
-    cache(clock, courier, peers, runtime)
+    cache(clock, courier, peers, runtime, 1000)
 }
 
 fn cache(
@@ -262,11 +283,12 @@ fn cache(
     courier: &Courier,
     peers: Arc<SharedTokens>,
     runtime: Option<Handle>,
+    max_users: usize,
 ) -> TokenCache {
     TokenCache::new(
         Arc::new(courier.clone()),
         Some(peers),
-        1000,
+        max_users,
         runtime,
         Clock::Manual(Arc::clone(clock)),
     )
@@ -319,6 +341,24 @@ impl World {
         )
     }
 
+    /// Another replica, with a clock and keys of its own and little memory.
+    pub(super) fn small_replica(
+        &self,
+        store: &Store,
+        clock: &Arc<ManualClock>,
+        rings: Rings,
+        max_users: usize,
+    ) -> Self {
+        let peers = shared_tokens(store, rings, self.lifetime, clock);
+        let runtime = Handle::try_current().ok();
+        Self {
+            clock: Arc::clone(clock),
+            courier: self.courier.clone(),
+            cache: cache(clock, &self.courier, peers, runtime, max_users),
+            lifetime: self.lifetime,
+        }
+    }
+
     fn sharing(
         clock: Arc<ManualClock>,
         courier: Courier,
@@ -328,7 +368,7 @@ impl World {
     ) -> Self {
         let peers = shared_tokens(store, rings, lifetime, &clock);
         let runtime = Handle::try_current().ok();
-        let cache = cache(&clock, &courier, peers, runtime);
+        let cache = cache(&clock, &courier, peers, runtime, 1000);
         Self {
             clock,
             courier,
