@@ -30,7 +30,7 @@ mod users;
 
 use std::{
     future::{Ready, ready},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -193,11 +193,14 @@ impl TokenCache {
 
     pub(crate) fn set_api_key(&self, api_key: String) -> Result<(), Error> {
         let checked = api_key.clone();
+        let changing = self.shared.key_change.lock();
+        let changing = changing.unwrap_or_else(PoisonError::into_inner);
         self.shared.upstream.set_api_key(api_key)?;
         if let Some(peers) = &self.shared.peers {
             peers.set_api_key(checked);
         }
         self.shared.gate.key_changed();
+        drop(changing);
         self.shared.show_gauges();
         Ok(())
     }

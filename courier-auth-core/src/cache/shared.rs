@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(super) stalled: StalledFlights,
     pub(super) upstream: Arc<dyn Upstream>,
     pub(super) peers: Option<Arc<dyn Peers>>,
+    /// Held while an API key comes into use, so that the last one does so everywhere.
+    pub(super) key_change: Mutex<()>,
     home: Mutex<Option<Arc<Home>>>,
     pub(super) clock: Clock,
     last: Mutex<Last>,
@@ -61,6 +63,7 @@ impl Shared {
             stalled: StalledFlights::default(),
             upstream,
             peers,
+            key_change: Mutex::default(),
             home: Mutex::new(home),
             clock,
             last: Mutex::default(),

@@ -23,6 +23,8 @@ mod stalled;
 #[cfg(feature = "shared-cache")]
 mod store;
 #[cfg(feature = "shared-cache")]
+mod store_keys;
+#[cfg(feature = "shared-cache")]
 mod store_refusals;
 #[cfg(feature = "shared-cache")]
 mod store_regressions;
@@ -178,6 +180,11 @@ impl Courier {
 
     pub(super) fn send_no_date(&self) {
         self.script(|script| script.without_date = true);
+    }
+
+    #[cfg(feature = "shared-cache")]
+    pub(super) fn api_key(&self) -> String {
+        self.script(|script| script.api_key.clone())
     }
 
     /// How often it was called, every try counted.
