@@ -142,9 +142,6 @@ impl SharedTokens {
         invalidated: u64,
         avoid: Option<TokenId>,
     ) -> Option<Token> {
-        if entry.issued <= invalidated {
-            return None;
-        }
         let now = self.clock.now();
         let issued = UNIX_EPOCH.checked_add(Duration::from_micros(entry.issued))?;
         if kept.is_none() && issued > now.wall + FUTURE {
@@ -156,6 +153,12 @@ impl SharedTokens {
         let life = Duration::from_millis(entry.life);
         let by_clock = now.wall.duration_since(issued).unwrap_or_default();
         let by_store = kept.map(|kept| life.saturating_sub(kept.saturating_add(grace(grant))));
+        // By the store's clock as well, or who signs out comes too early for the token of a replica
+        // whose clock is ahead.
+        let latest = by_store.and_then(|age| (now.wall + MEASURING_ERROR).checked_sub(age));
+        if entry.issued.min(latest.map_or(u64::MAX, since_epoch)) <= invalidated {
+            return None;
+        }
         // What either says is over is over.
         let age = by_clock.max(by_store.unwrap_or_default());
         let left = life.checked_sub(age)?;
@@ -414,5 +417,7 @@ const MAX_WRITES: usize = 256;
 /// Between tries to write sign-outs.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Between what two clocks say that are right.
+const MEASURING_ERROR: Duration = Duration::from_secs(1);
 /// By how much the clocks of replicas may differ.
 const FUTURE: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cache::{
         TokenCache, Wish,
-        clock::{Clock, Moment},
+        clock::{Clock, ManualClock, Moment},
         peers::{Found, Held, Lock, Peers},
     },
     request::Grant,
@@ -170,6 +170,22 @@ async fn a_replica_that_was_stopped_takes_nothing_back() {
     advance(2 * second).await;
     sleep(Duration::from_secs(5)).await;
     assert!(!is_taken(&world, &store, "alice", &between).await);
+}
+
+/// The token of a replica whose clock was five minutes ahead was taken for one from after a sign-out that
+/// came four minutes later, for the rest of its life.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_ahead_outlasts_no_sign_out() {
+    let (world, store) = World::with_store(HOUR);
+    let clock = ManualClock::new();
+    clock.set_forward(Duration::from_secs(5 * 60));
+    let ahead = world.replica_with_clock(&store, clock);
+    let old = ahead.get("alice").await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    assert!(is_taken(&world, &store, "alice", &old).await);
+    world.cache.invalidate("alice");
+    settle().await;
+    assert!(!is_taken(&world, &store, "alice", &old).await);
 }
 
 /// A replica that knows of shorter lives only shortened the tombstone of one that knows of longer
