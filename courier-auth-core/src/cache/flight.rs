@@ -1,6 +1,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -228,12 +229,7 @@ impl FlightTask {
     fn run(mut self) -> impl Future<Output = ()> {
         async move {
             let outcome = AssertUnwindSafe(self.decide()).catch_unwind().await;
-            let outcome = outcome.unwrap_or_else(|_panic| {
-                Ending::Asked(Err(Error::new(
-                    ErrorKind::Runtime,
-                    "the call to Courier panicked: this is a bug, please report it",
-                )))
-            });
+            let outcome = outcome.unwrap_or_else(|_panic| Ending::Asked(Err(panicked())));
             let news = self.finish(outcome);
             // Nobody waits any more.
             self.report(news).await;
@@ -363,15 +359,25 @@ impl FlightTask {
 impl Drop for FlightTask {
     fn drop(&mut self) {
         if self.finished {
-            // They have heard, unless a subscriber or a recorder of the app's panicked before.
-            self.flight.finish(Outcome::Abandoned);
+            return;
+        }
+        self.clear_flight(|_variant| {});
+        if thread::panicking() {
+            // A subscriber or a recorder of the app's. The runtime goes on.
+            self.publish(Outcome::Failed(panicked()), "failed");
             return;
         }
         // Dropped half way, or never polled: that is what a runtime does that shuts down.
         self.flight.home.leave();
-        self.clear_flight(|_variant| {});
         self.publish(Outcome::Abandoned, "abandoned");
     }
+}
+
+fn panicked() -> Error {
+    Error::new(
+        ErrorKind::Runtime,
+        "the call to Courier panicked: this is a bug, please report it",
+    )
 }
 
 /// How late a sign of life may be before the task counts as stalled.

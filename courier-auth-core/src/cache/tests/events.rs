@@ -116,6 +116,7 @@ async fn a_subscriber_that_always_panics_does_not_end_the_process() {
         tokio::time::sleep(Duration::from_secs(60)).await;
         world.get("alice").await.unwrap();
         assert_eq!(world.cache.status().calls_in_flight, 0);
+        assert_eq!(world.courier.reconnections(), 0, "its runtime goes on");
     }
 }
 
