@@ -4,6 +4,10 @@ use std::{process::Command, time::Duration};
 
 use courier_auth_core::emulator::{Emulator, Fault};
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use crate::{File, KEY, emulator, finish, program, server, with_courier};
 
@@ -212,6 +216,76 @@ async fn a_proxy_is_told_of_without_its_password() {
     assert_eq!(run.code, 3, "{}", run.out);
     assert!(run.out.contains("HTTPS_PROXY, 127.0.0.1"), "{}", run.out);
     assert!(!run.out.contains("hunter2"), "{}", run.out);
+}
+
+/// The address of a proxy that has this answer to everything.
+async fn proxy(answer: &'static str) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            while matches!(stream.read(&mut [0; 1024]).await, Ok(1..)) {
+                let _written = stream.write_all(answer.as_bytes()).await;
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_a_proxy_is_short_of_is_told() {
+    let closed = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
+    let locked = "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
+    for (proxy, code, help) in [
+        (
+            proxy(closed).await,
+            "proxy-failed",
+            "whether the proxy allows this host",
+        ),
+        (proxy(locked).await, "proxy-refuses", "user:password@proxy"),
+        (
+            "http://proxy.invalid:3128".to_owned(),
+            "proxy-failed",
+            "name of the proxy itself",
+        ),
+        (
+            "socks5://127.0.0.1:9".to_owned(),
+            "proxy-failed",
+            "HTTP proxy",
+        ),
+    ] {
+        let mut command = program(&["doctor", "--json"]);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("HTTPS_PROXY", &proxy);
+        let run = finish(command, "").await;
+        let json = run.json();
+        let checks = json["checks"].as_array().unwrap();
+        let check = checks.iter().find(|check| check["check"] == "connection");
+        let check = check.unwrap();
+        assert_eq!(check["code"], code, "{proxy}: {check:#}");
+        let told = check["help"].to_string();
+        assert!(told.contains(help), "{proxy}: {told}");
+        // Also if it is given without a scheme.
+        let host = proxy.split("//").last().unwrap().split(':').next().unwrap();
+        assert!(
+            run.out.contains(&format!("HTTPS_PROXY, {host}")),
+            "{}",
+            run.out
+        );
+    }
+}
+
+/// Through a proxy that lets everything through, to something that does not speak TLS.
+#[tokio::test]
+async fn the_name_of_a_host_says_nothing_about_the_failure() {
+    for host in ["proxy", "expired-certificate", "refused"] {
+        let url = format!("https://{host}.invalid");
+        let mut command = program(&["doctor", "--json", "--base-url", &url]);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("HTTPS_PROXY", proxy("HTTP/1.1 200 OK\r\n\r\n").await);
+        let expected = ("connection".to_owned(), "tls-failed".to_owned(), 3);
+        assert_eq!(examined(command).await, expected, "{host}");
+    }
 }
 
 /// What goes to loopback in the clear, with the API key, goes nowhere else.

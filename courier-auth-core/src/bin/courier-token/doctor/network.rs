@@ -1,7 +1,9 @@
 //! The way to Courier, and the clock at its end.
 
 use std::{
-    env, io,
+    env,
+    error::Error as _,
+    io,
     net::IpAddr,
     time::{Duration, SystemTime},
 };
@@ -104,6 +106,12 @@ fn proxy(url: &Url) -> Option<String> {
     };
     names.iter().find_map(|name| {
         let value = env::var(name).ok().filter(|value| !value.is_empty())?;
+        // The scheme may be left out.
+        let value = if value.contains("://") {
+            value
+        } else {
+            format!("http://{value}")
+        };
         let proxy = Url::parse(&value).ok();
         let proxy = proxy.as_ref().and_then(Url::host_str).unwrap_or("?");
         Some(format!("{name}, {proxy}"))
@@ -118,7 +126,7 @@ fn reached(probe: &Probe) -> Check {
             "proxy-refuses",
             "The proxy asks for a user and a password (407).",
         )
-        .help("Put them into HTTPS_PROXY: http://user:password@proxy:port"),
+        .help(PROXY_PASSWORD),
         status @ 300..=399 => Check::warning(
             "connection",
             "redirect",
@@ -135,14 +143,29 @@ fn reached(probe: &Probe) -> Check {
 }
 
 fn unreachable(error: &Error) -> Check {
-    let causes = chain(error);
-    let lower = causes.to_ascii_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    // Without our own words, which name the host: it may be called `proxy`.
+    let source = error.source().map(chain).unwrap_or_default();
+    let source = source.to_ascii_lowercase();
+    let says = |words: &[&str]| words.iter().any(|word| source.contains(word));
     let (name, help) = if error.kind() == ErrorKind::Timeout || says(&["timed out", "deadline"]) {
         (
             "timeout",
             "Nothing came back: a firewall that drops what it does not know, or a proxy that must be \
              named in HTTPS_PROXY.",
+        )
+    } else if says(&["proxy authorization required"]) {
+        ("proxy-refuses", PROXY_PASSWORD)
+    } else if says(&["unsupported scheme"]) {
+        (
+            "proxy-failed",
+            "HTTPS_PROXY, or ALL_PROXY, names a proxy of a kind that neither this tool nor the crate \
+             can use, such as SOCKS: give the address of an HTTP proxy.",
+        )
+    } else if says(&["tunnel error"]) && says(&["dns error"]) {
+        (
+            "proxy-failed",
+            "The name of the proxy itself cannot be resolved: see how HTTPS_PROXY spells it, and that \
+             this machine is online.",
         )
     } else if says(&["dns error"]) {
         (
@@ -191,7 +214,7 @@ fn unreachable(error: &Error) -> Check {
         WRONG => UNREACHABLE,
         other => other,
     };
-    Check::failed("connection", name, exit, format!("{causes}.")).help(help)
+    Check::failed("connection", name, exit, format!("{}.", chain(error))).help(help)
 }
 
 fn clock(probe: &Probe) -> Check {
@@ -221,6 +244,8 @@ fn clock(probe: &Probe) -> Check {
         )
 }
 
+const PROXY_PASSWORD: &str = "Put the user and the password that the proxy asks for into HTTPS_PROXY: \
+     http://user:password@proxy:port";
 const DNS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Seconds; a `Date` header has no fractions, and an answer takes its time.
 const FINE: i64 = 5;
