@@ -184,6 +184,24 @@ async fn a_certificate_of_an_own_authority_is_told_of_and_can_be_given() {
     assert_eq!(run.code, 0, "{}", run.out);
 }
 
+/// And not the base URL's fault.
+#[tokio::test]
+async fn a_file_that_holds_no_authority_is_told_of() {
+    let courier = emulator().await;
+    let empty = File::new("no-authority", "");
+    for path in [empty.path(), "/nonexistent.pem"] {
+        let mut command = program(&["doctor", "--json", "--root-certificate", path]);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("COURIER_BASE_URL", courier.url());
+        let expected = (
+            "connection".to_owned(),
+            "root-certificate-wrong".to_owned(),
+            2,
+        );
+        assert_eq!(examined(command).await, expected, "{path}");
+    }
+}
+
 /// Which another authority does not help against.
 #[tokio::test]
 async fn a_certificate_that_has_expired_is_no_untrusted_one() {

@@ -91,7 +91,14 @@ impl Connection {
 
     /// A client with this key.
     pub(crate) fn client(&self, key: &Key) -> Result<CourierClient, Failure> {
-        let mut builder = self.builder(key)?;
+        self.build(self.builder(key)?)
+    }
+
+    /// Adds the certificate authority, if one is given.
+    pub(crate) fn build(
+        &self,
+        mut builder: CourierClientBuilder,
+    ) -> Result<CourierClient, Failure> {
         if let Some(path) = &self.root_certificate {
             let pem = fs::read(path).map_err(|error| {
                 Failure::usage(format!("cannot read {}: {error}", path.display()))

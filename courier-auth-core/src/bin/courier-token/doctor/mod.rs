@@ -94,6 +94,11 @@ fn settings(connection: &Connection, checks: &mut Checks) -> io::Result<Option<C
     if failed {
         return Ok(None);
     }
+    if let Err(failure) = connection.build(with_key().base_url("http://127.0.0.1")) {
+        let check = Check::refused("connection", "root-certificate-wrong", failure);
+        checks.add(check.help(advice::ROOT_CERTIFICATE))?;
+        return Ok(None);
+    }
     match connection.client(&key) {
         Ok(client) => {
             let place = format!("{}, {}", client.region().as_str(), client.base_url());
