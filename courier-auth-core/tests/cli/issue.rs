@@ -144,6 +144,26 @@ async fn a_key_in_the_place_of_its_file_is_told_of_and_not_repeated() {
     }
 }
 
+/// As the program's parser would, with an argument that it cannot place.
+#[tokio::test]
+async fn a_key_that_no_option_takes_is_told_of_and_not_repeated() {
+    for arguments in [
+        &["doctor", KEY][..],
+        &["doctor", "--region", KEY],
+        &["issue", "--user", "u", "--", KEY],
+        &[KEY],
+    ] {
+        let run = run(arguments, "").await;
+        assert_eq!(run.code, 2, "{}", run.err);
+        for part in ["API key on the command line", "COURIER_API_KEY", "FILE"] {
+            assert!(run.err.contains(part), "{}", run.err);
+        }
+    }
+    // What else is wrong is told of if it can be without it.
+    let run = run(&["inspect", KEY, "--jsn"], "").await;
+    assert!(run.err.contains("'--jsn'"), "{}", run.err);
+}
+
 /// An address that is not UTF-8 would otherwise have the key sent to Courier itself.
 #[cfg(unix)]
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -125,14 +125,25 @@ impl Connection {
     }
 }
 
+/// An API key that the command line has where none belongs.
+pub(crate) fn misplaced_key() -> Failure {
+    Failure::usage("there is an API key on the command line")
+        .with_help(format!("put the key into {API_KEY},"))
+        .with_help(FILE)
+}
+
 /// Why there is no key in this file, whose name is not repeated if it is the key itself.
 fn unread(path: &Path, error: &io::Error) -> Failure {
-    if path.as_os_str().as_encoded_bytes().starts_with(b"pk_") {
+    if looks_like_key(path.as_os_str()) {
         return Failure::usage("what --api-key-file names is an API key and no file")
             .with_help(format!("put the key into {API_KEY},"))
             .with_help(FILE);
     }
     Failure::usage(format!("cannot read {}: {error}", path.display()))
+}
+
+pub(crate) fn looks_like_key(text: &OsStr) -> bool {
+    text.as_encoded_bytes().starts_with(b"pk_")
 }
 
 /// One that is not UTF-8 does not count as unset: the key would go to Courier and not where it should.

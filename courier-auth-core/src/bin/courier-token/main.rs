@@ -9,11 +9,14 @@ mod inspect;
 mod issue;
 mod screen;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use self::failure::Outcome;
+use self::{
+    connection::{looks_like_key, misplaced_key},
+    failure::Outcome,
+};
 
 /// Issues, inspects and diagnoses the tokens of Courier's Inbox SDKs.
 #[derive(Parser)]
@@ -31,7 +34,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // In a log of CI for example.
+        Err(error) if repeats_a_key(&error) => return misplaced_key().tell(),
+        Err(error) => error.exit(),
+    };
     let outcome = match &arguments.command {
         Command::Issue(arguments) => block_on(issue::run(arguments)),
         Command::Inspect(arguments) => inspect::run(arguments),
@@ -41,6 +49,13 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.tell(),
     }
+}
+
+/// Whether what it says has an API key in it that the command line cannot place.
+fn repeats_a_key(error: &clap::Error) -> bool {
+    let said = error.to_string();
+    let mut keys = env::args_os().filter(|argument| looks_like_key(argument));
+    error.use_stderr() && keys.any(|key| said.contains(&*key.to_string_lossy()))
 }
 
 fn block_on(run: impl Future<Output = Outcome>) -> Outcome {
