@@ -128,7 +128,8 @@ impl Inspection {
         claims::check_issuer(&claims, findings);
 
         let times = Times::read(&claims, findings);
-        times.check(claims.contains_key("exp"), now, findings);
+        let has_exp = claims.get("exp").is_some_and(|exp| !exp.is_null());
+        times.check(has_exp, now, findings);
         report.issued_at = times.iat.map(whole);
         report.expires_at = times.exp.map(whole);
         report.expires_in = times.exp.map(|exp| whole(exp - now));

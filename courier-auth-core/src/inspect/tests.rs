@@ -302,6 +302,43 @@ fn an_answer_without_a_token_is_no_placeholder() {
     }
 }
 
+/// As another route or a page has it: there is one, only elsewhere.
+#[test]
+fn a_token_among_other_things_is_no_placeholder_and_was_given() {
+    let good = token(&json!({}));
+    for answer in [
+        json!({ "jwt": good }),
+        json!({ "data": { "token": good } }),
+        json!({ "headers": [format!("Bearer {good}")] }),
+    ] {
+        let report = inspection().of(&answer.to_string());
+        assert_eq!(told(&report), [(Error, Code::JsonWrapper)], "{answer}");
+        let message = &report.findings[0].message;
+        assert!(message.contains("copy the token alone"), "{message}");
+    }
+    for snippet in [
+        format!("<meta name=\"token\" content=\"{good}\">"),
+        format!("{{ token: '{good}' }}"),
+        format!("['{good}']"),
+    ] {
+        let report = inspection().of(&snippet);
+        assert!(!report.is_good(), "{snippet}");
+        assert!(!report.has(Code::Placeholder), "{snippet}");
+        assert!(report.has(Code::NotAJwt), "{snippet}");
+    }
+}
+
+/// Which the client takes for a token that never ends, too.
+#[test]
+fn an_exp_of_null_is_none() {
+    let mut claims = json!({ "scope": "user_id:user-1 inbox:read:messages inbox:write:events" });
+    let without = inspection().of(&jwt(&claims));
+    claims["exp"] = Value::Null;
+    let report = inspection().of(&jwt(&claims));
+    assert_eq!(told(&report), [(Warning, Code::NoExpiry)]);
+    assert_eq!(report.findings, without.findings);
+}
+
 #[test]
 fn layers_come_off_one_by_one() {
     let good = token(&json!({}));

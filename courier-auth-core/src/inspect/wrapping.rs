@@ -51,13 +51,15 @@ pub(super) fn no_token(text: &str) -> Option<Finding> {
     }
     let is_json = text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok();
     (is_json && json_wrapper(text).is_none()).then(|| {
-        Finding::new(
-            Error,
-            Code::JsonWrapper,
+        let message = if holds_a_jwt(text) {
+            "This is a JSON answer whose token is not in a field `token`, where Courier and this \
+             crate have it: copy the token alone."
+        } else {
             "This is a JSON answer without a `token`: whoever was asked gave none, and says in it \
              why. `signed_out` means that the request came without the session's cookie or the \
-             bearer token of who is signed in.",
-        )
+             bearer token of who is signed in."
+        };
+        Finding::new(Error, Code::JsonWrapper, message)
     })
 }
 
@@ -163,7 +165,9 @@ fn json_wrapper(text: &str) -> Option<String> {
 }
 
 fn is_placeholder(text: &str) -> bool {
-    let framed = |open, close| text.starts_with(open) && text.ends_with(close);
+    // Around a token, it is a piece of a page or of a program.
+    let framed =
+        |open, close| text.starts_with(open) && text.ends_with(close) && !holds_a_jwt(text);
     matches!(
         text.to_ascii_lowercase().as_str(),
         "null" | "undefined" | "none" | "nil" | "nan" | "[object object]" | "[object promise]"
@@ -172,6 +176,11 @@ fn is_placeholder(text: &str) -> bool {
         || framed('{', '}')
         || framed('[', ']')
         || text.to_ascii_uppercase().starts_with("YOUR")
+}
+
+/// As a JWT begins: `{"` in base64.
+fn holds_a_jwt(text: &str) -> bool {
+    text.contains("eyJ")
 }
 
 /// Courier's begin with `pk_`; other services use the same form.
