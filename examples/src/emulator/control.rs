@@ -3,7 +3,7 @@
 use axum::{
     Router,
     body::Bytes,
-    extract::{Query, State},
+    extract::{Query, State, rejection::QueryRejection},
     response::Response,
     routing::{get, patch, post},
 };
@@ -55,12 +55,21 @@ struct Owner {
     user_id: String,
 }
 
-async fn list(State(courier): State<Courier>, Query(owner): Query<Owner>) -> Response {
-    let messages = courier.messages(&owner.user_id);
-    reply::json(200, &json!({ "messages": messages }))
+async fn list(
+    State(courier): State<Courier>,
+    owner: Result<Query<Owner>, QueryRejection>,
+) -> Response {
+    match owner {
+        Ok(Query(owner)) => {
+            let messages = courier.messages(&owner.user_id);
+            reply::json(200, &json!({ "messages": messages }))
+        }
+        Err(rejection) => reply::error(400, &rejection.body_text()),
+    }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Sending {
     user_id: String,
     #[serde(default)]
@@ -97,29 +106,39 @@ struct Failing {
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(rename_all = "snake_case")]
 enum On {
-    Tokens(Tokens),
-    Surface(Surface),
+    Tokens,
+    Inbox,
+    Client,
+    Rest,
+    Socket,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Tokens {
-    Tokens,
+impl On {
+    /// `None` is the half that issues tokens.
+    fn surface(&self) -> Option<Surface> {
+        Some(match self {
+            Self::Tokens => return None,
+            Self::Inbox => Surface::Inbox,
+            Self::Client => Surface::Client,
+            Self::Rest => Surface::Rest,
+            Self::Socket => Surface::Socket,
+        })
+    }
 }
 
 async fn fail(State(courier): State<Courier>, body: Bytes) -> Response {
     with(&body, |Failing { on, fault, calls }| {
-        match on {
-            On::Tokens(Tokens::Tokens) => {
+        match on.surface() {
+            None => {
                 let fault = of_tokens(&fault)?;
                 match calls {
                     Some(calls) => courier.tokens().fail_next(calls, fault),
                     None => courier.tokens().fail(fault),
                 }
             }
-            On::Surface(surface) => match calls {
+            Some(surface) => match calls {
                 Some(calls) => courier.fail_next(surface, calls, fault),
                 None => courier.fail(surface, fault),
             },

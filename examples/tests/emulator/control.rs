@@ -45,11 +45,16 @@ async fn messages_are_sent_and_shown() {
     for request in [
         json!({}),
         json!({ "user_id": "alice", "message": { "titel": "Hi" } }),
+        json!({ "user_id": "alice", "msg": { "title": "Hi" } }),
     ] {
         let (status, answer) = call(&courier, Method::POST, "/messages", Some(request)).await;
         assert_eq!(status, 400);
         assert!(answer["message"].is_string());
     }
+    let (status, answer) = call(&courier, Method::GET, "/messages", None).await;
+    assert_eq!(status, 400);
+    let message = answer["message"].as_str().unwrap();
+    assert!(message.contains("user_id"), "{message}");
 }
 
 #[tokio::test]
@@ -114,6 +119,15 @@ async fn faults_come_and_go() {
             400
         );
     }
+    let (_, answer) = call(
+        &courier,
+        Method::POST,
+        "/faults",
+        Some(json!({ "on": "moon", "fault": "html" })),
+    )
+    .await;
+    let message = answer["message"].as_str().unwrap();
+    assert!(message.contains("`tokens`, `inbox`"), "{message}");
 }
 
 #[tokio::test]
