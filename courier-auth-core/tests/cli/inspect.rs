@@ -38,6 +38,13 @@ async fn inspect_tells_good_from_bad() {
         .map(|finding| &finding["code"])
         .collect();
     assert_eq!(codes[..2], ["surrounding-white-space", "bearer-prefix"]);
+    // Without quotes around it, which the shell takes apart.
+    let run = self::run(&["inspect", "Authorization:", "Bearer", token.trim()], "").await;
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.out.contains("! bearer-prefix"), "{}", run.out);
+    // A variable that is not set.
+    let run = self::run(&["inspect", ""], &token).await;
+    assert!(run.out.contains("✗ empty"), "{}", run.out);
     // The answer of the token's route, as it comes from `curl`.
     let answer = serde_json::json!({ "token": token.trim(), "expires_in": 3599 });
     let run = self::run(&["inspect"], &answer.to_string()).await;

@@ -27,7 +27,9 @@ Examples:
   courier-token inspect --for inbox,preferences --json <token.txt")]
 pub(crate) struct Arguments {
     /// The token [default: stdin, which leaves no trace in the history of the shell]
-    token: Option<String>,
+    // Several words, so that `Bearer` in front of it needs no quotes.
+    #[arg(value_name = "TOKEN")]
+    words: Vec<String>,
 
     /// Whose token it should be: the `userId` of the SDK's `signIn`
     #[arg(long, value_name = "ID")]
@@ -71,9 +73,10 @@ impl From<Need> for Purpose {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
-    let token = match &arguments.token {
-        Some(token) if token != "-" => token.clone(),
-        _ => from_stdin()?,
+    let token = match arguments.words.as_slice() {
+        [] => from_stdin()?,
+        [word] if word == "-" => from_stdin()?,
+        words => words.join(" "),
     };
     let mut inspection =
         Inspection::new().purposes(arguments.purposes.iter().copied().map(Purpose::from));
