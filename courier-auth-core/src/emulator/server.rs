@@ -76,7 +76,8 @@ impl fmt::Debug for EmulatorServer {
 }
 
 impl Emulator {
-    /// Starts a new emulator on a free port. It needs a Tokio runtime with I/O and time.
+    /// Starts a new emulator on a free port. It needs a Tokio runtime with I/O and time, and answers while that runs: one
+    /// with a single thread only within `block_on`.
     ///
     /// # Errors
     ///
@@ -85,7 +86,7 @@ impl Emulator {
         Self::new().serve(0).await
     }
 
-    /// Listens on this port of 127.0.0.1; 0 is any free one. It needs a Tokio runtime with I/O and time.
+    /// Listens on this port of 127.0.0.1; 0 is any free one. It needs a runtime as [`start`](Self::start) does.
     ///
     /// # Errors
     ///

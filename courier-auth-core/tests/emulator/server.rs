@@ -1,6 +1,6 @@
 //! Its port and its connections.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 
 use courier_auth_core::emulator::Emulator;
 use tokio::{
@@ -68,4 +68,22 @@ async fn a_port_is_taken_once_and_free_after_shutdown() {
     courier.shutdown().await;
     let again = Emulator::new().serve(port).await.unwrap();
     assert_eq!(again.url(), format!("http://127.0.0.1:{port}"));
+}
+
+/// As in a plain `#[test]` that keeps a runtime.
+#[test]
+fn it_answers_while_its_runtime_runs() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let courier = runtime.block_on(start());
+    let address = courier.url().strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(raw_request(&courier).as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    drop(runtime);
+    assert!(std::net::TcpStream::connect(address).is_err());
 }
