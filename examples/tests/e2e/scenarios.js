@@ -38,6 +38,10 @@ export function scenarios(example) {
     scenario("sign-in shows messages, one comes live, read and archive last", 600, async (app, context) => {
       await app.send("alice", "Kept", "Read", "Archived");
       const tab = await Tab.open(context);
+      await tab.page.goto(app.url);
+      const name = tab.page.getByLabel("or somebody else");
+      await name.fill("Mary Jane");
+      assert.equal(await name.evaluate((input) => input.checkValidity()), false, "no user has such an id");
       await tab.signIn(app, app.url, "alice");
       await tab.sees("Kept", "Read", "Archived");
       await app.send("alice", "Live");
