@@ -36,7 +36,7 @@ pub(super) fn read(token: &str, findings: &mut Vec<Finding>) -> Option<Claims> {
         (None, _) => {
             findings.push(not_a_jwt("its first part does not name an algorithm"));
         }
-        (Some(_), []) => findings.push(truncated("has no signature")),
+        (Some(_), [] | [""]) => findings.push(truncated("has no signature")),
         (Some(_), [_, _, ..]) => {
             findings.push(not_a_jwt("it has more than three parts"));
         }

@@ -132,6 +132,11 @@ fn each_code() {
         ),
         (Error, Code::Truncated, format!("{head}.")),
         (
+            Error,
+            Code::Truncated,
+            format!("{}.{payload}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#)),
+        ),
+        (
             Warning,
             Code::UnusualAlgorithm,
             with_header(
