@@ -37,25 +37,30 @@ impl Words {
     }
 
     fn check_users(&self, expected: Option<&str>, findings: &mut Vec<Finding>) {
-        let [user] = self.users.as_slice() else {
-            findings.push(match self.users.len() {
-                0 => Finding::new(
+        let user = match self.users.as_slice() {
+            [user] if !user.is_empty() => user,
+            [] | [_] => {
+                findings.push(Finding::new(
                     Error,
                     Code::NoUser,
-                    "Its scope names no user: it must begin with `user_id:` and the id that the \
-                     page gives to `signIn`.",
-                ),
-                several => Finding::new(
+                    "Its scope names no user: it must begin with `user_id:` and, with no space \
+                     between them, the id that the page gives to `signIn`.",
+                ));
+                return;
+            }
+            several => {
+                findings.push(Finding::new(
                     Error,
                     Code::SeveralUsers,
                     format!(
-                        "Its scope names {several} users, so that it opens all of their inboxes. \
-                         If an id with a space in it came from outside, somebody has smuggled in a \
-                         scope: refuse such ids, as `UserId` does.",
+                        "Its scope names {} users, so that it opens all of their inboxes. If an id \
+                         with a space in it came from outside, somebody has smuggled in a scope: \
+                         refuse such ids, as `UserId` does.",
+                        several.len(),
                     ),
-                ),
-            });
-            return;
+                ));
+                return;
+            }
         };
         if let Some(expected) = expected
             && expected != user
@@ -80,7 +85,7 @@ impl Words {
             findings.push(Finding::new(
                 Warning,
                 Code::OddUserId,
-                "The user's id is empty, longer than 256 bytes, or has `*` or a control character \
+                "The user's id is longer than 256 bytes, or has `*` or a control character \
                  in it, which this crate would refuse.",
             ));
         }

@@ -197,6 +197,11 @@ fn each_code() {
         ),
         (
             Error,
+            Code::NoUser,
+            scoped("user_id: inbox:read:messages inbox:write:events"),
+        ),
+        (
+            Error,
             Code::SeveralUsers,
             scoped("user_id:bob user_id:alice inbox:read:messages inbox:write:events"),
         ),
