@@ -18,7 +18,7 @@ use self::{
     Severity::Error,
     scopes::Words,
     times::Times,
-    wrapping::{no_token, not_a_token, too_long, unwrap},
+    wrapping::{body, no_token, not_a_token, too_long, unwrap},
 };
 use crate::token::TokenId;
 
@@ -112,6 +112,7 @@ impl Inspection {
             findings.push(too_long());
             return;
         }
+        let text = body(text);
         if let Some(finding) = no_token(text) {
             findings.push(finding);
             return;

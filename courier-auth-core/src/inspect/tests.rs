@@ -312,6 +312,25 @@ fn an_answer_without_a_token_is_no_placeholder() {
     }
 }
 
+#[test]
+fn the_head_of_an_answer_is_not_part_of_the_token() {
+    let good = json!({ "token": token(&json!({})) });
+    let none = json!({ "status": 401, "code": "signed_out" });
+    for head in [
+        "HTTP/1.1 200 OK\r\netag: \"x\"\r\n\r\n",
+        "HTTP/2 200\netag: \"x\"\n\n",
+        "HTTP/1.1 200 Connection established\r\n\r\nHTTP/2 200\r\n\r\n",
+    ] {
+        let of = |body: &str| inspection().of(&format!("{head}{body}"));
+        let report = of(&good.to_string());
+        assert_eq!(told(&report), [(Info, Code::JsonWrapper)], "{head}");
+        assert_eq!(report, inspection().of(&good.to_string()));
+        let report = of(&none.to_string());
+        assert_eq!(told(&report), [(Error, Code::JsonWrapper)], "{head}");
+        assert_eq!(told(&of("")), [(Error, Code::Empty)], "{head}");
+    }
+}
+
 /// As another route or a page has it: there is one, only elsewhere.
 #[test]
 fn a_token_among_other_things_is_no_placeholder_and_was_given() {

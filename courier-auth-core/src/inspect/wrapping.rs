@@ -35,6 +35,18 @@ pub(super) fn unwrap(text: &str, findings: &mut Vec<Finding>) -> String {
     token
 }
 
+/// The body of an answer that `curl -i` prints with its head, or with several.
+pub(super) fn body(mut text: &str) -> &str {
+    while text.starts_with("HTTP/")
+        && let Some((_, rest)) = ["\r\n\r\n", "\n\n"]
+            .iter()
+            .find_map(|blank| text.split_once(blank))
+    {
+        text = rest;
+    }
+    text
+}
+
 /// What a token's route answers when it has none, as `curl` shows it.
 pub(super) fn no_token(text: &str) -> Option<Finding> {
     let text = text.trim_matches(is_space);
