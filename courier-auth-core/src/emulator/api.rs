@@ -22,10 +22,12 @@ impl Emulator {
         let route = Route::of(path);
         let issuing = method == "POST" && matches!(route, Route::IssueToken);
         let request = issuing.then(|| IssueRequest::read(body));
+        let user_ids = request.as_ref().map(IssueRequest::user_ids);
+        let user_ids = user_ids.unwrap_or_default();
 
         let (fault, now) = {
             let mut state = self.state();
-            let fault = issuing.then(|| state.faults.take()).flatten();
+            let fault = issuing.then(|| state.faults.take(&user_ids)).flatten();
             let skew = state.faults.skew(fault.as_ref());
             (fault, clock::unix_now(skew))
         };
@@ -50,7 +52,7 @@ impl Emulator {
             method: method.to_owned(),
             path: path.to_owned(),
             status: answer.ending.sends_status().then_some(answer.status),
-            user_ids: request.user_ids(),
+            user_ids,
             expires_in: request.expires_in_text(),
             scope: request.scope,
         };

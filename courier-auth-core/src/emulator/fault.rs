@@ -1,6 +1,6 @@
 //! What can be made to go wrong, and for which calls.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,8 +9,8 @@ use super::answer::Answer;
 
 /// Something that goes wrong with `POST /auth/issue-token`.
 ///
-/// Given to [`Emulator::fail_next`](super::Emulator::fail_next) or [`Emulator::fail`](super::Emulator::fail). Faults
-/// that change the token ([`WrongUser`](Self::WrongUser), [`ShortLife`](Self::ShortLife) and so on) show only where the
+/// Given to [`Emulator::fail`](super::Emulator::fail), [`Emulator::fail_next`](super::Emulator::fail_next) or
+/// [`Emulator::fail_for`](super::Emulator::fail_for). Faults that change the token ([`WrongUser`](Self::WrongUser), [`ShortLife`](Self::ShortLife) and so on) show only where the
 /// request would have got one: a wrong API key is still a 401.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -117,6 +117,7 @@ impl Fault {
 pub(super) struct Faults {
     next: VecDeque<(usize, Fault)>,
     standing: Option<Fault>,
+    users: HashMap<String, Fault>,
 }
 
 impl Faults {
@@ -130,12 +131,19 @@ impl Faults {
         self.standing = Some(fault);
     }
 
+    pub(super) fn stand_for(&mut self, user_id: String, fault: Fault) {
+        self.users.insert(user_id, fault);
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// The fault of the next call.
-    pub(super) fn take(&mut self) -> Option<Fault> {
+    /// The fault of the next call, which is for these users.
+    pub(super) fn take(&mut self, user_ids: &[String]) -> Option<Fault> {
+        if let Some(fault) = user_ids.iter().find_map(|id| self.users.get(id)) {
+            return Some(fault.clone());
+        }
         let Some((calls, fault)) = self.next.front_mut() else {
             return self.standing.clone();
         };
@@ -187,7 +195,7 @@ mod tests {
         faults.push(0, Fault::TornHead);
         faults.push(2, Fault::Reset);
         faults.push(1, Fault::Opaque);
-        let taken = [(); 5].map(|()| faults.take());
+        let taken = [(); 5].map(|()| faults.take(&[]));
         let expected = [
             Fault::Reset,
             Fault::Reset,
@@ -198,7 +206,7 @@ mod tests {
         assert_eq!(taken, expected.map(Some));
         faults.push(1, Fault::Reset);
         faults.clear();
-        assert_eq!(faults.take(), None);
+        assert_eq!(faults.take(&[]), None);
     }
 
     #[test]

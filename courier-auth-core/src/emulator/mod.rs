@@ -35,7 +35,7 @@
 //! | `PUT /requests/{id}/archive` | 204 |
 //!
 //! What can go wrong between a backend and Courier is a [`Fault`]: [`Emulator::fail_next`] applies it to the next few
-//! calls, [`Emulator::fail`] to all of them. [`Emulator::token_requests`] and
+//! calls, [`Emulator::fail`] to all of them, [`Emulator::fail_for`] to one user's. [`Emulator::token_requests`] and
 //! [`Emulator::calls`] say what arrived.
 //!
 //! The tokens are signed with a secret that is random for each emulator: they mean nothing to the real Courier, and

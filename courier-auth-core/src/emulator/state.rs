@@ -128,7 +128,31 @@ impl Emulator {
         self.state().faults.stand(fault);
     }
 
-    /// Removes all faults, including those of [`fail_next`](Self::fail_next).
+    /// Makes every call to `POST /auth/issue-token` for this user fail in this way until [`recover`](Self::recover),
+    /// whatever [`fail`](Self::fail) and [`fail_next`](Self::fail_next) say, which such a call leaves as they are.
+    /// Replaces the fault of an earlier call for the same user.
+    ///
+    /// Background refreshes come in no particular order, so that a test of what one user's failure does to others
+    /// cannot count on whose call is the next.
+    ///
+    /// ```
+    /// use courier_auth_core::{TokenProvider, TokenRequest, emulator::{Emulator, Fault}};
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let courier = Emulator::start().await?;
+    /// let provider = TokenProvider::builder(courier.api_key()).base_url(courier.url()).build()?;
+    ///
+    /// courier.fail_for("alice", Fault::status(400));
+    /// assert!(provider.token(&TokenRequest::for_user("alice")).await.is_err());
+    /// assert!(provider.token(&TokenRequest::for_user("bob")).await.is_ok());
+    /// # Ok(()) }
+    /// ```
+    pub fn fail_for(&self, user_id: impl Into<String>, fault: Fault) {
+        self.state().faults.stand_for(user_id.into(), fault);
+    }
+
+    /// Removes all faults, including those of [`fail_next`](Self::fail_next) and [`fail_for`](Self::fail_for).
     pub fn recover(&self) {
         self.state().faults.clear();
     }

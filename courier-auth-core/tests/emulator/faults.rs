@@ -45,6 +45,27 @@ async fn an_ordered_status_is_answered_and_goes_away() {
 }
 
 #[tokio::test]
+async fn one_users_calls_fail_whatever_others_do() {
+    let courier = start().await;
+    let status = async |user: &str| {
+        let body =
+            json!({ "scope": format!("user_id:{user} inbox:read:messages"), "expires_in": "1h" });
+        ask(&courier, &body).await.status().as_u16()
+    };
+    courier.fail_for("alice", Fault::status(400));
+    courier.fail_for("alice", Fault::status(503));
+    courier.fail_next(1, Fault::status(429));
+    courier.fail(Fault::status(500));
+    let mut statuses = Vec::new();
+    for user in ["alice", "bob", "alice", "bob", "alic"] {
+        statuses.push(status(user).await);
+    }
+    assert_eq!(statuses, [503, 429, 503, 500, 500]);
+    courier.recover();
+    assert_eq!(status("alice").await, 200);
+}
+
+#[tokio::test]
 async fn an_ordered_status_has_the_headers_and_the_body_that_were_ordered() {
     let courier = start().await;
     let headers = [("Retry-After", "7"), ("x-should-retry", "false")];
