@@ -33,6 +33,10 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
 
+    /// Allows an http:// address that is not on this machine; the API key is sent unencrypted
+    #[arg(long)]
+    danger_allow_http: bool,
+
     /// Trusts one more certificate authority (PEM), of a TLS-inspecting proxy for example
     #[arg(long, value_name = "FILE")]
     root_certificate: Option<PathBuf>,
@@ -109,7 +113,8 @@ impl Connection {
     }
 
     fn builder(&self, key: &Key) -> Result<CourierClientBuilder, Failure> {
-        let mut builder = CourierClient::builder(key.secret.expose_secret());
+        let mut builder = CourierClient::builder(key.secret.expose_secret())
+            .danger_allow_http(self.danger_allow_http);
         let url = match &self.base_url {
             Some(url) => Some(url.clone()),
             None => variable(BASE_URL)?.filter(|url| !url.is_empty()),
