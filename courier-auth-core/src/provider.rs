@@ -97,7 +97,8 @@ impl TokenProvider {
     ///
     /// Courier is called only if the refused token is the cached one and at least ten seconds old,
     /// and there were fewer than three such calls for the user in the last five minutes, none of
-    /// them in the last 30 seconds.
+    /// them in the last 30 seconds. Each replica counts for itself; one that has no token of the user's
+    /// gets one, as [`token`](Self::token) does.
     ///
     /// # Errors
     ///
