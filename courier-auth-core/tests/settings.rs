@@ -106,6 +106,16 @@ fn api_keys_that_cannot_be_one() {
 }
 
 #[test]
+fn quotes_that_a_reader_of_env_files_left() {
+    for text in ["\"https://api.courier.com\"", "'https://api.courier.com"] {
+        let error = CourierClient::builder("pk_test").base_url(text).build();
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("quotes"), "{error}");
+    }
+}
+
+#[test]
 fn certificates() {
     for pem in [
         "",

@@ -53,7 +53,7 @@ pub(crate) fn check_api_key(key: &SecretString, name: &str) -> Result<(), Error>
 }
 
 /// Some readers of `.env` files leave them in place.
-const QUOTES: [char; 2] = ['"', '\''];
+pub(super) const QUOTES: [char; 2] = ['"', '\''];
 
 /// What the key is called where it did not come from the environment.
 pub(super) const API_KEY_NAME: &str = "the Courier API key";
