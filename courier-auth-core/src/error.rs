@@ -99,15 +99,23 @@ impl fmt::Display for Error {
     }
 }
 
+/// With what is known and nothing else: a `main` that returns the error shows this text.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("status", &self.0.status)
-            .field("retry_after", &self.0.retry_after)
-            .field("source", &self.0.source)
-            .finish()
+        let inner = &*self.0;
+        let mut text = f.debug_struct("Error");
+        text.field("kind", &inner.kind)
+            .field("message", &inner.message);
+        if let Some(status) = &inner.status {
+            text.field("status", status);
+        }
+        if let Some(after) = &inner.retry_after {
+            text.field("retry_after", after);
+        }
+        if let Some(source) = &inner.source {
+            text.field("source", source);
+        }
+        text.finish()
     }
 }
 

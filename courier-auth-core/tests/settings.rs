@@ -115,6 +115,23 @@ fn quotes_that_a_reader_of_env_files_left() {
     }
 }
 
+/// A `main` that returns the error shows this and not what `Display` says.
+#[test]
+fn an_error_shows_what_is_known() {
+    let error = CourierClient::builder("").build().unwrap_err();
+    let shown = format!("{error:?}");
+    assert_eq!(
+        shown,
+        "Error { kind: Configuration, message: \"the Courier API key is empty\" }"
+    );
+
+    let error = CourierClient::builder("pk_test")
+        .base_url("nowhere")
+        .build();
+    let shown = format!("{:?}", error.unwrap_err());
+    assert!(shown.contains("source: "), "{shown}");
+}
+
 #[test]
 fn certificates() {
     for pem in [
