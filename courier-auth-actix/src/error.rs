@@ -12,7 +12,6 @@ use crate::reply::{no_store, to_response};
 ///
 /// As a response it is what the token's route would answer: a problem (RFC 9457) without anything
 /// that a browser should not know, or the app's own error response.
-#[derive(Debug)]
 pub struct CourierTokenError(Cause);
 
 impl CourierTokenError {
@@ -73,6 +72,16 @@ impl fmt::Display for CourierTokenError {
     }
 }
 
+impl fmt::Debug for CourierTokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CourierTokenError")
+            .field("reason", &format_args!("{self}"))
+            .field("status", &self.status_code())
+            .field("source", &self.source())
+            .finish()
+    }
+}
+
 impl StdError for CourierTokenError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &self.0 {
@@ -105,7 +114,6 @@ impl ResponseError for CourierTokenError {
     }
 }
 
-#[derive(Debug)]
 enum Cause {
     SignedOut(Reply),
     Failed(Error, Reply),
@@ -124,11 +132,5 @@ impl Answer {
 
     fn take(&self) -> Option<HttpResponse> {
         self.0.take()
-    }
-}
-
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answer").finish_non_exhaustive()
     }
 }

@@ -258,6 +258,27 @@ async fn a_forgotten_configuration_is_a_500_that_names_the_fix() {
     );
 }
 
+/// actix-web logs it so, and an app's own error often derives `Debug` around it.
+#[actix_web::test]
+async fn an_error_shows_why_and_not_the_response() {
+    async fn shown(token: Result<CourierToken, CourierTokenError>) -> String {
+        format!("{:?}", token.unwrap_err())
+    }
+    let emulator = emulator().await;
+    let courier = by_header(provider(&emulator));
+    let app = App::new().configure(courier.routes());
+    let app = init_service(app.route("/", web::get().to(shown))).await;
+    emulator.fail(Fault::status(401));
+    let refused = call(&app, get("/", "user-1").to_request()).await.body;
+    assert!(refused.contains("kind: ApiKeyRefused"), "{refused}");
+    let nobody = actix_web::test::TestRequest::get().uri("/").to_request();
+    let nobody = call(&app, nobody).await.body;
+    assert!(nobody.contains("nobody is signed in"), "{nobody}");
+    for shown in [refused, nobody] {
+        assert!(!shown.contains("content-type"), "{shown}");
+    }
+}
+
 /// It would ask itself, until the stack is used up.
 #[actix_web::test]
 async fn a_hook_that_extracts_a_token_itself_gets_an_error() {
