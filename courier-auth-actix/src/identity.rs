@@ -20,9 +20,10 @@ use crate::auth::Identified;
 /// an ERROR in the log.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say who is signed in",
-    label = "the hook returns `{Self}`",
-    note = "return the user's id (a string, an integer or a `UserId`) or a `TokenRequest`, or an \
-            `Option` or a `Result` of these",
+    label = "this hook returns `{Self}`",
+    note = "a hook returns a user id (`&str`, `String`, `UserId`, or an integer that is `i32` or \
+            wider) or a `TokenRequest`; `None` of an `Option` of these if nobody is signed in; or \
+            a `Result` of all that, whose error implements actix-web's `ResponseError`",
     note = "an id of another type, such as a UUID: return `id.to_string()`"
 )]
 pub trait IntoIdentity: Sealed {

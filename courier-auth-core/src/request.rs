@@ -134,7 +134,8 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// A request for the token of this user, given as a [`UserId`], a string or an integer.
+    /// A request for the token of this user, given as a [`UserId`], a string or an integer. Where ids
+    /// have a type of their own, such as a UUID, give `id.to_string()`.
     ///
     /// An id that is not valid is reported by the call that uses the request, before anything is
     /// sent.
