@@ -194,6 +194,11 @@ fn milliseconds(ttl: Duration) -> u64 {
 }
 
 fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
+    if url.starts_with(['"', '\'']) || url.ends_with(['"', '\'']) {
+        return Err(configuration(
+            "the Redis URL has quotes around it, which are not part of it",
+        ));
+    }
     // What the parser says is left out of the message: it may quote the password.
     let info = url.into_connection_info().map_err(|_| {
         configuration(

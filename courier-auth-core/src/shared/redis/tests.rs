@@ -176,6 +176,14 @@ fn urls_are_checked_and_never_shown() {
         let shown = format!("{error}{error:?}{error:#?}");
         assert!(!shown.contains(CANARY), "{shown}");
     }
+    for quoted in [
+        format!("\"redis://:{CANARY}@localhost\""),
+        format!("'redis://:{CANARY}@localhost"),
+    ] {
+        let error = RedisCache::new(&quoted).unwrap_err().to_string();
+        assert!(error.contains("quotes"), "{error}");
+        assert!(!error.contains(CANARY), "{error}");
+    }
 }
 
 #[test]
