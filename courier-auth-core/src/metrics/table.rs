@@ -56,7 +56,7 @@ pub(super) const REPLIES: Metric = Metric {
         "status",
         &["200", "304", "401", "403", "405", "500", "502", "503"],
     )],
-    help: "Answers of the token's route, and of extractors that had no token.",
+    help: "Answers of the token's route, and of extractors that had no token; not the errors of the app's own hook.",
 };
 pub(super) const FLIGHTS: Metric = Metric {
     name: "courier_auth_flights_total",
