@@ -27,7 +27,7 @@ use crate::{
 /// Make one outside `HttpServer::new`, whose closure runs once per worker: clones are cheap and
 /// share the provider's cache, so that all workers do. [`routes`](Self::routes) adds the token's
 /// route and the browser helper's to an app and makes [`CourierToken`](crate::CourierToken) work in
-/// it.
+/// it. It is no middleware: it goes into `configure` and not into `wrap`.
 ///
 /// ```
 /// # use courier_auth_actix::{CourierAuth, TokenProvider};

@@ -175,6 +175,15 @@ impl TokenRequest {
         self.user_id.as_ref().map_err(Clone::clone)
     }
 
+    /// User, scopes and lifetime, or what is wrong with them.
+    fn said(&self) -> impl PartialEq {
+        fn told<T>(what: &Result<T, Error>) -> Result<&T, String> {
+            what.as_ref().map_err(Error::to_string)
+        }
+        let (scopes, lifetime) = (self.scopes.as_ref(), self.lifetime.as_ref());
+        (told(&self.user_id), scopes.map(told), lifetime.map(told))
+    }
+
     /// The request with the provider's defaults filled in.
     pub(crate) fn wanted<'a>(&'a self, defaults: &'a Terms) -> Result<Wanted<'a>, Error> {
         Ok(Wanted {
@@ -195,6 +204,29 @@ impl TokenRequest {
         self.wanted(defaults).map(Grant::from)
     }
 }
+
+/// For tests of whatever makes requests: they are equal if they ask for the same, or are wrong in the
+/// same way. What is left to the provider does not equal what is said, even if the provider has the
+/// same.
+///
+/// ```
+/// use courier_auth_core::{Scope, TokenRequest};
+///
+/// fn request(user_id: u64, is_admin: bool) -> TokenRequest {
+///     let request = TokenRequest::for_user(user_id);
+///     if is_admin { request.scopes(Scope::RECOMMENDED) } else { request }
+/// }
+///
+/// assert_eq!(request(7, true), TokenRequest::for_user("7").scopes(Scope::RECOMMENDED));
+/// assert_ne!(request(7, false), request(7, true));
+/// ```
+impl PartialEq for TokenRequest {
+    fn eq(&self, other: &Self) -> bool {
+        self.said() == other.said()
+    }
+}
+
+impl Eq for TokenRequest {}
 
 /// What a token may do, and how long it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]

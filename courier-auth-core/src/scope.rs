@@ -317,6 +317,37 @@ impl Scopes {
     }
 }
 
+/// Whether Courier documents it.
+pub(crate) fn is_documented(scope: &str) -> bool {
+    let brand = scope
+        .strip_prefix("read:brands:")
+        .or_else(|| scope.strip_prefix("write:brands:"));
+    let tenant = scope
+        .strip_prefix("tenant:")
+        .and_then(|rest| rest.split_once(':'));
+    DOCUMENTED.iter().any(|known| known.as_str() == scope)
+        || brand.is_some_and(|id| !id.is_empty())
+        || tenant.is_some_and(|(id, what)| !id.is_empty() && OF_A_TENANT.contains(&what))
+}
+
+/// A documented scope that differs by little.
+pub(crate) fn nearest(scope: &str) -> Option<&'static str> {
+    let letters = |text: &str| {
+        let mut letters: Vec<_> = text
+            .to_ascii_lowercase()
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .map(|word| word.trim_end_matches('s').to_owned())
+            .collect();
+        letters.sort();
+        letters
+    };
+    let wanted = letters(scope);
+    let mut known = DOCUMENTED.iter();
+    known
+        .find(|known| letters(known.as_str()) == wanted)
+        .map(Scope::as_str)
+}
+
 fn named(what: &str, id: &str, write: impl FnOnce(&str) -> String) -> Result<Scope, Error> {
     check_id(what, id)?;
     if id.contains(':') {
@@ -327,3 +358,27 @@ fn named(what: &str, id: &str, write: impl FnOnce(&str) -> String) -> Result<Sco
     }
     Ok(Scope(Cow::Owned(write(id))))
 }
+
+static DOCUMENTED: [Scope; 13] = [
+    Scope::INBOX_READ_MESSAGES,
+    Scope::INBOX_WRITE_EVENTS,
+    Scope::READ_MESSAGES,
+    Scope::READ_PREFERENCES,
+    Scope::WRITE_PREFERENCES,
+    Scope::READ_USER_TOKENS,
+    Scope::WRITE_USER_TOKENS,
+    Scope::READ_BRANDS,
+    Scope::WRITE_BRANDS,
+    Scope::TENANTS_READ,
+    Scope::TENANTS_BRAND_READ,
+    Scope::TENANTS_NOTIFICATIONS_READ,
+    Scope::TENANTS_NOTIFICATIONS_WRITE,
+];
+/// What follows a tenant's id.
+const OF_A_TENANT: [&str; 5] = [
+    "read",
+    "notification:read",
+    "notification:write",
+    "brand:read",
+    "brand:write",
+];

@@ -132,6 +132,32 @@ fn scopes_cannot_name_a_user_or_hold_several() {
 }
 
 #[test]
+fn requests_are_equal_if_they_ask_for_the_same() {
+    let minute = Duration::from_secs(60);
+    let plain = || TokenRequest::for_user("7");
+    assert_eq!(plain(), TokenRequest::for_user(7));
+    let scopes = [Scope::READ_BRANDS, Scope::INBOX_READ_MESSAGES];
+    let reversed = scopes.iter().rev();
+    assert_eq!(plain().scopes(&scopes), plain().scopes(reversed));
+    let bad = TokenRequest::for_user("a b");
+    assert_eq!(bad, TokenRequest::for_user("c d"));
+    for other in [
+        TokenRequest::for_user("8"),
+        plain().scopes(&scopes),
+        plain().scopes(Scope::MINIMAL),
+        plain().lifetime(minute),
+        plain().lifetime(minute * 2),
+        plain().lifetime(Duration::ZERO),
+        TokenRequest::for_user(""),
+        bad,
+    ] {
+        assert_ne!(plain(), other);
+        assert_eq!(other, other.clone());
+    }
+    assert_ne!(plain().lifetime(minute), plain().lifetime(minute * 2));
+}
+
+#[test]
 fn documented_scopes() {
     for (scope, written) in [
         (Scope::read_brand("b1").unwrap(), "read:brands:b1"),

@@ -30,8 +30,8 @@ impl CourierAuthLayer {
     /// returns any [`IntoIdentity`]. It runs for each token.
     ///
     /// Should the compiler say that the closure takes two arguments where one is expected, make them
-    /// one: `async |(session, headers): (Session, HeaderMap)| …`. Should it ask for `FromRef<()>`, the
-    /// extractor needs the app's state: [`with_state`](Self::with_state).
+    /// one: `async |(session, headers): (Session, HeaderMap)| …`. Should it ask for `FromRequestParts<()>`
+    /// or `FromRef<()>`, the extractor needs the app's state: [`with_state`](Self::with_state).
     ///
     /// ```
     /// # use courier_auth_tower::{CourierAuthLayer, TokenProvider};

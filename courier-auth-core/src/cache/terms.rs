@@ -1,6 +1,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::request::{Grant, Terms, Wanted};
+use tracing::warn;
+
+use crate::{
+    events,
+    request::{Grant, Terms, Wanted},
+    scope::{is_documented, nearest},
+};
 
 /// Terms that many users' tokens have in common.
 ///
@@ -26,11 +32,26 @@ impl KnownTerms {
         let terms = Arc::new(wanted.terms());
         if known.len() < MAX_KNOWN {
             known.push(Arc::clone(&terms));
+            drop(known);
+            note_undocumented(&terms);
         } else {
             // Any: those of many users soon come back.
             known[fastrand::usize(..MAX_KNOWN)] = Arc::clone(&terms);
         }
         terms
+    }
+}
+
+/// Nothing else tells of a misspelt scope: Courier issues the token, and the Inbox stays empty.
+fn note_undocumented(terms: &Terms) {
+    let scopes = terms.scopes.as_str().split(' ');
+    for scope in scopes.filter(|scope| !is_documented(scope)) {
+        warn!(
+            target: events::REQUEST,
+            scope,
+            nearest = nearest(scope),
+            "Courier documents no such scope, and issues tokens with it all the same"
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     request::{check_id, is_space},
-    scope::Scope,
+    scope::{self, Scope},
 };
 
 /// The words of a scope string.
@@ -177,8 +177,8 @@ fn check_word(scope: &str, findings: &mut Vec<Finding>) {
                 shown(scope)
             ),
         ));
-    } else if !is_known(scope) {
-        let hint = match nearest(scope) {
+    } else if !scope::is_documented(scope) {
+        let hint = match scope::nearest(scope) {
             Some(known) => format!(" Is `{known}` meant?"),
             None => String::new(),
         };
@@ -191,31 +191,6 @@ fn check_word(scope: &str, findings: &mut Vec<Finding>) {
             ),
         ));
     }
-}
-
-fn is_known(scope: &str) -> bool {
-    let brand = scope
-        .strip_prefix("read:brands:")
-        .or_else(|| scope.strip_prefix("write:brands:"));
-    KNOWN.iter().any(|known| known.as_str() == scope) || brand.is_some_and(|id| !id.is_empty())
-}
-
-/// A documented scope that differs by little.
-fn nearest(scope: &str) -> Option<&'static str> {
-    let letters = |text: &str| {
-        let mut letters: Vec<_> = text
-            .to_ascii_lowercase()
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .map(|word| word.trim_end_matches('s').to_owned())
-            .collect();
-        letters.sort();
-        letters
-    };
-    let wanted = letters(scope);
-    let mut known = KNOWN.iter();
-    known
-        .find(|known| letters(known.as_str()) == wanted)
-        .map(Scope::as_str)
 }
 
 fn is_or_are(names: &[String]) -> String {
@@ -236,14 +211,3 @@ fn shown(word: &str) -> String {
 /// More is not a token of Courier's, and nobody reads as many findings.
 const MAX_WORDS: usize = 50;
 const MAX_SHOWN: usize = 80;
-static KNOWN: [Scope; 9] = [
-    Scope::INBOX_READ_MESSAGES,
-    Scope::INBOX_WRITE_EVENTS,
-    Scope::READ_MESSAGES,
-    Scope::READ_PREFERENCES,
-    Scope::WRITE_PREFERENCES,
-    Scope::READ_USER_TOKENS,
-    Scope::WRITE_USER_TOKENS,
-    Scope::READ_BRANDS,
-    Scope::WRITE_BRANDS,
-];

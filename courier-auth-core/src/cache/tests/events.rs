@@ -19,7 +19,9 @@ use tracing_subscriber::{
 };
 
 use super::{Mood, World};
-use crate::{cache::Wish, error::ErrorKind};
+use crate::{
+    cache::Wish, client::default_terms, error::ErrorKind, request::TokenRequest, scope::Scope,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -126,6 +128,55 @@ async fn of_a_token_that_is_issued_nothing_is_said() {
     let world = World::new(HOUR, 100);
     world.get("alice").await.unwrap();
     assert!(said().is_empty());
+}
+
+/// Courier issues the token, and the Inbox stays empty without an error.
+#[tokio::test(start_paused = true)]
+async fn a_scope_that_courier_does_not_document_is_told_once() {
+    listen();
+    let world = World::new(HOUR, 100);
+    let get = async |user: &str, scopes: &[&str]| {
+        let scopes: Vec<Scope> = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+        let request = TokenRequest::for_user(user).scopes(scopes);
+        let grant = request.grant(&default_terms().unwrap()).unwrap();
+        world.cache.get(&grant, Wish::Any).await.unwrap();
+    };
+    for user in ["alice", "bob"] {
+        get(user, &["inbox:read:mesages", "read:preference"]).await;
+    }
+    assert_eq!(
+        said(),
+        ["WARN courier_auth::request Courier documents no such scope, and issues tokens with it all the same";
+            2]
+    );
+    let documented = [
+        Scope::FULL,
+        &[
+            Scope::READ_MESSAGES,
+            Scope::READ_USER_TOKENS,
+            Scope::WRITE_BRANDS,
+            Scope::TENANTS_READ,
+            Scope::TENANTS_BRAND_READ,
+            Scope::TENANTS_NOTIFICATIONS_READ,
+            Scope::TENANTS_NOTIFICATIONS_WRITE,
+            Scope::read_brand("b").unwrap(),
+            Scope::write_brand("b").unwrap(),
+            Scope::tenant_read("t").unwrap(),
+            Scope::tenant_notification_read("t").unwrap(),
+            Scope::tenant_notification_write("t").unwrap(),
+            Scope::tenant_brand_read("t").unwrap(),
+            Scope::tenant_brand_write("t").unwrap(),
+        ],
+    ];
+    for scope in documented.concat() {
+        get("carol", &[scope.as_str()]).await;
+        assert!(said().is_empty(), "{scope}");
+    }
+    // Where each request has others it is not told without end.
+    for n in 0..100 {
+        get("dave", &[&format!("tenant:{n}:everything")]).await;
+    }
+    assert!(said().len() < 32);
 }
 
 #[tokio::test(start_paused = true)]
