@@ -15,7 +15,7 @@ use std::{
 };
 
 use courier_auth_core::{
-    CourierClient, Endpoint, Error, Reply, TokenProvider, TokenRequest,
+    CourierClient, Endpoint, Error, Reply, Scope, TokenProvider, TokenRequest,
     emulator::{Emulator, ErrorBody, Fault},
 };
 use futures_util::future::join_all;
@@ -304,8 +304,11 @@ async fn outage(record: &Record) {
 /// More new users at once than may wait.
 async fn crowd() {
     let courier = Emulator::with_api_key(KEY).serve(0).await.unwrap();
-    let provider = TokenProvider::builder(KEY).base_url(courier.url());
-    let provider = provider.build().unwrap();
+    let provider = TokenProvider::builder(KEY)
+        .base_url(courier.url())
+        .scopes([Scope::new("inbox:read:mesages").unwrap()])
+        .build()
+        .unwrap();
     let users: Vec<_> = (0..400)
         .map(|n| TokenRequest::for_user(format!("{USER}-{n}")))
         .collect();
