@@ -164,6 +164,8 @@ pub(crate) struct FlightTask {
     pub(super) lock: Option<Held>,
     pub(super) since: Instant,
     pub(super) span: Span,
+    /// Whether only its runtime may drop it: what panics in the meantime is caught.
+    suspended: bool,
     finished: bool,
 }
 
@@ -196,6 +198,7 @@ impl FlightTask {
             lock: None,
             since: now,
             span: Span::none(),
+            suspended: false,
             finished: false,
         }
     }
@@ -219,6 +222,7 @@ impl FlightTask {
         );
         span.follows_from(Span::current());
         self.span = span.clone();
+        self.suspended = true;
         runtime.spawn(self.run().instrument(span));
     }
 
@@ -230,6 +234,7 @@ impl FlightTask {
         async move {
             let outcome = AssertUnwindSafe(self.decide()).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_panic| Ending::Asked(Err(panicked())));
+            self.suspended = false;
             let news = self.finish(outcome);
             // Nobody waits any more.
             self.report(news).await;
@@ -362,7 +367,7 @@ impl Drop for FlightTask {
             return;
         }
         self.clear_flight(|_variant| {});
-        if thread::panicking() {
+        if thread::panicking() && !self.suspended {
             // A subscriber or a recorder of the app's. The runtime goes on.
             self.publish(Outcome::Failed(panicked()), "failed");
             return;

@@ -2,11 +2,13 @@
 //! threads and the real clock.
 
 use std::{
+    pin::pin,
     sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{Courier, Mood};
@@ -83,30 +85,42 @@ fn a_runtime_that_is_gone_is_replaced_by_the_next_callers() {
 
 #[test]
 fn those_who_wait_for_a_runtime_that_goes_away_get_their_token() {
-    let (cache, courier) = cache(None);
-    courier.set_mood(Mood::Hang);
-    let first = runtime();
-    ask_briefly(&first, &cache);
-    let (waiting, waits) = mpsc::channel();
-    let follower = {
-        let cache = cache.clone();
-        thread::spawn(move || {
-            runtime().block_on(async {
-                let grant = grant();
-                let asked = cache.get(&grant, Wish::Any);
-                waiting.send(()).unwrap();
-                tokio::time::timeout(Duration::from_secs(30), asked)
-                    .await
-                    .expect("nothing hangs")
-            })
-        })
+    let simply = |first: Runtime| drop(first);
+    // What was under way is not what panicked.
+    let with_a_panic = |first: Runtime| {
+        let thread = thread::spawn(move || {
+            let _first = first;
+            panic!("in a thread with a runtime of its own");
+        });
+        assert!(thread.join().is_err());
     };
-    waits.recv().unwrap();
-    courier.set_mood(Mood::Ok);
-    drop(first);
-    follower.join().unwrap().unwrap();
-    assert_eq!(cache.status().calls_in_flight, 0);
-    assert!(courier.reconnections() <= 1);
+    for goes in [simply, with_a_panic] {
+        let (cache, courier) = cache(None);
+        courier.set_mood(Mood::Hang);
+        let first = runtime();
+        ask_briefly(&first, &cache);
+        let (waiting, waits) = mpsc::channel();
+        let follower = {
+            let cache = cache.clone();
+            thread::spawn(move || {
+                runtime().block_on(async {
+                    let grant = grant();
+                    let mut asked = pin!(cache.get(&grant, Wish::Any));
+                    assert!(asked.as_mut().now_or_never().is_none());
+                    waiting.send(()).unwrap();
+                    tokio::time::timeout(Duration::from_secs(30), asked)
+                        .await
+                        .expect("nothing hangs")
+                })
+            })
+        };
+        waits.recv().unwrap();
+        courier.set_mood(Mood::Ok);
+        goes(first);
+        follower.join().unwrap().unwrap();
+        assert_eq!(cache.status().calls_in_flight, 0);
+        assert!(courier.reconnections() <= 1);
+    }
 }
 
 #[test]
