@@ -147,14 +147,18 @@ async fn a_key_in_the_place_of_its_file_is_told_of_and_not_repeated() {
 /// As the program's parser would, with an argument that it cannot place.
 #[tokio::test]
 async fn a_key_that_no_option_takes_is_told_of_and_not_repeated() {
+    let behind = |name: &str| format!("{name}={KEY}");
     for arguments in [
         &["doctor", KEY][..],
         &["doctor", "--region", KEY],
+        &["doctor", &behind("--region")],
+        &["doctor", &behind("COURIER_API_KEY")],
         &["issue", "--user", "u", "--", KEY],
         &[KEY],
     ] {
         let run = run(arguments, "").await;
         assert_eq!(run.code, 2, "{}", run.err);
+        assert!(!run.err.contains(KEY), "{}", run.err);
         for part in ["API key on the command line", "COURIER_API_KEY", "FILE"] {
             assert!(run.err.contains(part), "{}", run.err);
         }

@@ -9,7 +9,7 @@ mod inspect;
 mod issue;
 mod screen;
 
-use std::{env, process::ExitCode};
+use std::{env, ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -54,8 +54,13 @@ fn main() -> ExitCode {
 /// Whether what it says has an API key in it that the command line cannot place.
 fn repeats_a_key(error: &clap::Error) -> bool {
     let said = error.to_string();
-    let mut keys = env::args_os().filter(|argument| looks_like_key(argument));
-    error.use_stderr() && keys.any(|key| said.contains(&*key.to_string_lossy()))
+    let has_key = |argument: OsString| {
+        // Also behind the name of an option or of a variable, and a `=`.
+        let argument = argument.to_string_lossy();
+        let mut words = argument.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.any(|word| looks_like_key(word.as_ref()) && said.contains(word))
+    };
+    error.use_stderr() && env::args_os().any(has_key)
 }
 
 fn block_on(run: impl Future<Output = Outcome>) -> Outcome {
