@@ -366,7 +366,7 @@ fn note_skip(error: &Error) {
 pub(crate) fn overloaded() -> Error {
     Error::new(
         ErrorKind::Overloaded,
-        "more users wait for a token than Courier is asked for at once",
+        "more tokens are wanted than Courier is asked for at once",
     )
     .with_retry_after(Duration::from_secs(1))
 }
