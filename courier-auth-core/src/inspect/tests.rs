@@ -320,6 +320,7 @@ fn the_head_of_an_answer_is_not_part_of_the_token() {
         "HTTP/1.1 200 OK\r\netag: \"x\"\r\n\r\n",
         "HTTP/2 200\netag: \"x\"\n\n",
         "HTTP/1.1 200 Connection established\r\n\r\nHTTP/2 200\r\n\r\n",
+        "\nHTTP/2 200\r\n\r\n",
     ] {
         let of = |body: &str| inspection().of(&format!("{head}{body}"));
         let report = of(&good.to_string());
@@ -327,7 +328,10 @@ fn the_head_of_an_answer_is_not_part_of_the_token() {
         assert_eq!(report, inspection().of(&good.to_string()));
         let report = of(&none.to_string());
         assert_eq!(told(&report), [(Error, Code::JsonWrapper)], "{head}");
-        assert_eq!(told(&of("")), [(Error, Code::Empty)], "{head}");
+        for none in [head, head.trim_end()] {
+            let report = inspection().of(none);
+            assert_eq!(told(&report), [(Error, Code::Empty)], "{none}");
+        }
     }
 }
 

@@ -37,12 +37,11 @@ pub(super) fn unwrap(text: &str, findings: &mut Vec<Finding>) -> String {
 
 /// The body of an answer that `curl -i` prints with its head, or with several.
 pub(super) fn body(mut text: &str) -> &str {
-    while text.starts_with("HTTP/")
-        && let Some((_, rest)) = ["\r\n\r\n", "\n\n"]
-            .iter()
-            .find_map(|blank| text.split_once(blank))
-    {
-        text = rest;
+    while text.trim_start_matches(is_space).starts_with("HTTP/") {
+        let blank = ["\r\n\r\n", "\n\n"];
+        let parts = blank.iter().find_map(|blank| text.split_once(blank));
+        // A head alone easily loses its last line break, when it is copied or read.
+        text = parts.map_or("", |(_, rest)| rest);
     }
     text
 }
