@@ -10,8 +10,9 @@ use super::answer::Answer;
 /// Something that goes wrong with `POST /auth/issue-token`.
 ///
 /// Given to [`Emulator::fail`](super::Emulator::fail), [`Emulator::fail_next`](super::Emulator::fail_next) or
-/// [`Emulator::fail_for`](super::Emulator::fail_for). Faults that change the token ([`WrongUser`](Self::WrongUser), [`ShortLife`](Self::ShortLife) and so on) show only where the
-/// request would have got one: a wrong API key is still a 401.
+/// [`Emulator::fail_for`](super::Emulator::fail_for). Faults that change the token ([`WrongUser`](Self::WrongUser),
+/// [`ShortLife`](Self::ShortLife) and so on) show only where the request would have got one: a wrong API key is still a
+/// 401.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
