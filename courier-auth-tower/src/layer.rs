@@ -118,6 +118,9 @@ impl CourierAuthLayer {
 
     /// Answers pages of other sites too, as a single-page app on another domain needs. Such an app
     /// also needs CORS, see the [crate docs](crate#cors). Default: off, they get a 403.
+    ///
+    /// With it on, who may read a token is up to the app's CORS alone: keep its list of origins
+    /// short, and never let it mirror any origin while it allows credentials.
     pub fn allow_cross_site(mut self, allow: bool) -> Self {
         Arc::make_mut(&mut self.courier).allow_cross_site(allow);
         self

@@ -201,6 +201,7 @@ impl TokenCache {
         }
         self.shared.gate.key_changed();
         drop(changing);
+        self.shared.gate.note_key_change();
         self.shared.show_gauges();
         Ok(())
     }

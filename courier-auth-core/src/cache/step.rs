@@ -111,7 +111,7 @@ impl TokenCache {
                     avoid,
                 };
                 let task = if crowded {
-                    Err(self.shared.gate.turn_away(now.mono))
+                    Err(self.shared.gate.turn_away(urgency, now.mono))
                 } else {
                     self.prepare(slot, grant, purpose, looked, takeover, now)
                 };

@@ -136,12 +136,15 @@ impl Gate {
     /// Leaves the queue without a permit.
     pub(crate) fn give_up(&self, admission: &mut Admission) -> Error {
         admission.ticket = None;
-        self.turn_away(Instant::now())
+        self.turn_away(Urgency::Foreground, Instant::now())
     }
 
     /// Lets no flight start: there are too many.
-    pub(crate) fn turn_away(&self, now: Instant) -> Error {
-        let error = self.too_many(now);
+    pub(crate) fn turn_away(&self, urgency: Urgency, now: Instant) -> Error {
+        let error = match urgency {
+            Urgency::Foreground => self.too_many(now),
+            Urgency::Background => overloaded(),
+        };
         note_skip(&error);
         error
     }
@@ -265,7 +268,10 @@ impl Gate {
         key.epoch += 1;
         self.forbidden.end();
         self.key_latch.close();
-        drop(key);
+    }
+
+    /// To be called without locks, as whatever the app's own subscriber hears.
+    pub(crate) fn note_key_change(&self) {
         info!(
             target: events::COURIER,
             { courier.region = self.region.as_str() },

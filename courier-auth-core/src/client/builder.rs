@@ -246,7 +246,8 @@ impl Settings {
     }
 }
 
-/// Connections to the REST API and to the inbox: the same ones, unless that would not do.
+/// Connections to the REST API and to the inbox: the same ones, unless only one of the two is on this
+/// machine, or only one uses TLS.
 #[derive(Clone)]
 pub(super) struct Connections {
     pub(super) rest: reqwest::Client,

@@ -69,6 +69,9 @@ impl Endpoint {
 
     /// Answers pages of other sites too, as a single-page app on another domain needs. Such an app
     /// also needs CORS, which is set up in the web framework. Default: off.
+    ///
+    /// With it on, who may read a token is up to the app's CORS alone: keep its list of origins
+    /// short, and never let it mirror any origin while it allows credentials.
     #[must_use]
     pub fn allow_cross_site(mut self, allow: bool) -> Self {
         self.cross_site = allow;

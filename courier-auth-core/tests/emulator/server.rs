@@ -1,6 +1,9 @@
 //! Its port and its connections.
 
-use std::io::{self, Read as _, Write as _};
+use std::{
+    io::{self, Read as _, Write as _},
+    time::Duration,
+};
 
 use courier_auth_core::emulator::Emulator;
 use tokio::{
@@ -80,10 +83,10 @@ fn it_answers_while_its_runtime_runs() {
     let courier = runtime.block_on(start());
     let address = courier.url().strip_prefix("http://").unwrap();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let patience = Some(Duration::from_secs(60));
+    stream.set_read_timeout(patience).unwrap();
     stream.write_all(raw_request(&courier).as_bytes()).unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
-    drop(runtime);
-    assert!(std::net::TcpStream::connect(address).is_err());
 }

@@ -18,7 +18,7 @@ use tracing_subscriber::{
     Layer, filter::LevelFilter, layer::Context, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use super::{Mood, World};
+use super::{Mood, World, settle};
 use crate::{
     cache::Wish, client::default_terms, error::ErrorKind, request::TokenRequest, scope::Scope,
 };
@@ -257,6 +257,27 @@ async fn that_another_api_key_is_in_use_and_is_accepted_is_told() {
     world.courier.set_mood(Mood::Ok);
     world.get("carol").await.unwrap();
     assert_eq!(said().len(), 1, "none was refused");
+}
+
+/// Who has a token goes without a refresh for now: nobody gets none.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_there_is_no_room_for_is_not_told() {
+    listen();
+    let world = World::new(HOUR, 1000);
+    let token = world.get("alice").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(50 * 60)).await;
+    world.courier.set_mood(Mood::Slow(Duration::from_secs(1)));
+    for n in 0..16 {
+        let cache = world.cache.clone();
+        let scope = Scope::tenant_read(&n.to_string()).unwrap();
+        let request = TokenRequest::for_user("alice").scopes([scope]);
+        let grant = request.grant(&default_terms().unwrap()).unwrap();
+        tokio::spawn(async move { cache.get(&grant, Wish::Any).await });
+    }
+    settle().await;
+    assert_eq!(world.cache.status().calls_in_flight, 16);
+    assert_eq!(world.get("alice").await.unwrap().id(), token.id());
+    assert!(said().is_empty());
 }
 
 /// What a flight is refused in the queue has been said already, by whatever the refusal is for.

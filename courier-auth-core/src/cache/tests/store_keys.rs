@@ -1,6 +1,10 @@
 //! New API keys and the store that replicas share.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
@@ -22,8 +26,12 @@ use crate::{
 #[tokio::test(start_paused = true)]
 async fn of_two_keys_at_once_one_is_used_for_everything() {
     let (world, store) = World::with_store(Duration::from_secs(3600));
+    let (in_use, is_in_use) = mpsc::channel();
     let cache = TokenCache::new(
-        Arc::new(Slow(world.courier.clone())),
+        Arc::new(Slow {
+            courier: world.courier.clone(),
+            in_use,
+        }),
         Some(shared_tokens(
             &store,
             rings(KEY),
@@ -36,7 +44,7 @@ async fn of_two_keys_at_once_one_is_used_for_everything() {
     );
     thread::scope(|scope| {
         scope.spawn(|| cache.set_api_key("pk_slow".into()).unwrap());
-        thread::sleep(Duration::from_millis(20));
+        is_in_use.recv().unwrap();
         scope.spawn(|| cache.set_api_key("pk_new".into()).unwrap());
     });
     let grant = world.grant("alice");
@@ -48,26 +56,30 @@ async fn of_two_keys_at_once_one_is_used_for_everything() {
 }
 
 /// On a machine that takes the thread away once a key is in use.
-struct Slow(Courier);
+struct Slow {
+    courier: Courier,
+    in_use: mpsc::Sender<()>,
+}
 
 #[async_trait]
 impl Upstream for Slow {
     async fn issue(&self, grant: &Grant) -> Result<Issued, Error> {
-        self.0.issue(grant).await
+        self.courier.issue(grant).await
     }
 
     fn reconnected(&self) -> Arc<dyn Upstream> {
-        self.0.reconnected()
+        self.courier.reconnected()
     }
 
     fn region(&self) -> Region {
-        self.0.region()
+        self.courier.region()
     }
 
     fn set_api_key(&self, api_key: String) -> Result<(), Error> {
         let slow = api_key == "pk_slow";
-        self.0.set_api_key(api_key)?;
+        self.courier.set_api_key(api_key)?;
         if slow {
+            self.in_use.send(()).unwrap();
             thread::sleep(Duration::from_millis(60));
         }
         Ok(())
