@@ -306,7 +306,7 @@ async fn crowd() {
     let courier = Emulator::with_api_key(KEY).serve(0).await.unwrap();
     let provider = TokenProvider::builder(KEY)
         .base_url(courier.url())
-        .scopes([Scope::new("inbox:read:mesages").unwrap()])
+        .scopes([Scope::new("inbox:read:message").unwrap()])
         .build()
         .unwrap();
     let users: Vec<_> = (0..400)

@@ -142,7 +142,7 @@ async fn a_scope_that_courier_does_not_document_is_told_once() {
         world.cache.get(&grant, Wish::Any).await.unwrap();
     };
     for user in ["alice", "bob"] {
-        get(user, &["inbox:read:mesages", "read:preference"]).await;
+        get(user, &["inbox:read:message", "read:preference"]).await;
     }
     assert_eq!(
         said(),
