@@ -126,9 +126,9 @@ class Bench:
             servers[id(row)] = stack.enter_context(server)
         for number in range(self.args.rounds):
             log(f"round {number + 1} of {self.args.rounds}")
-            for row in hot:
+            for row in turned(hot, number):
                 self.wrk(servers[id(row)], row, self.args.users)
-            for row in cold:
+            for row in turned(cold, number):
                 self.wrk(servers[id(row)], row, self.args.users, self.next_user)
                 self.next_user += 1_000_000 // (len(cold) * self.args.rounds)
         return {"hot": hot, "cold": cold}
@@ -283,6 +283,12 @@ def process(command):
     finally:
         if started.child.poll() is None:
             started.stop()
+
+
+def turned(rows, number):
+    """Another one first in each round: what comes before a row, or at which time, is no row's own."""
+    at = number * 5 % len(rows) if rows else 0
+    return rows[at:] + rows[:at]
 
 
 def tuned(tunable):

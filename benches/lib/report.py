@@ -180,7 +180,7 @@ written by `benches/run`, which builds everything and takes about forty minutes.
 ![CPU per request](benchmarks.svg)
 
 One core runs the server (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with
-`wrk`: {connections} connections that stay open, {args.users:,} users in a scrambled order, one row after the other in each round. All rows
+`wrk`: {connections} connections that stay open, {args.users:,} users in a scrambled order, one row after the other in each round, which begins with another each time. All rows
 answer with the same headers and the same number of bytes. All but the two constants take the user from the same request
 header, and the caches have room for twice the users. Figures are medians, and ratios are medians of the ratios within a
 round, so that disturbances of the machine affect both sides. *Spread* is how far apart the runs of a row were. Compare
