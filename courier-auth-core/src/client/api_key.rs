@@ -22,7 +22,7 @@ impl ApiKey {
             "is a placeholder that nothing has filled in"
         } else if key.chars().any(char::is_whitespace) {
             "contains white space; was a line break copied with it?"
-        } else if key.starts_with(QUOTES) || key.ends_with(QUOTES) {
+        } else if is_quoted(&key) {
             "has quotes around it, which are not part of it"
         } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             "contains characters that no API key has"
@@ -52,8 +52,11 @@ pub(crate) fn check_api_key(key: &SecretString, name: &str) -> Result<(), Error>
     ApiKey::new(key.expose_secret().to_owned(), name).map(|_key| ())
 }
 
-/// Some readers of `.env` files leave them in place.
-pub(super) const QUOTES: [char; 2] = ['"', '\''];
+/// Whether a setting has quotes around it: some readers of `.env` files leave them in place.
+pub(crate) fn is_quoted(setting: &str) -> bool {
+    let quotes = ['"', '\''];
+    setting.starts_with(quotes) || setting.ends_with(quotes)
+}
 
 /// What the key is called where it did not come from the environment.
 pub(super) const API_KEY_NAME: &str = "the Courier API key";

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     CourierClient, Region,
-    api_key::{API_KEY_NAME, ApiKey, QUOTES},
+    api_key::{API_KEY_NAME, ApiKey, is_quoted},
     configuration,
 };
 use crate::error::Error;
@@ -266,7 +266,7 @@ pub(super) fn address(base_url: &Url, segments: &[&str]) -> Url {
 
 fn check_url(url: &str, name: &str, example: &str, allow_http: bool) -> Result<Url, Error> {
     // The text itself is left out of the messages: it may hold credentials.
-    if url.starts_with(QUOTES) || url.ends_with(QUOTES) {
+    if is_quoted(url) {
         let message = format!("{name} has quotes around it, which are not part of it");
         return Err(configuration(message));
     }

@@ -32,6 +32,8 @@ use crate::{
 
 #[cfg(feature = "shared-cache")]
 pub(crate) use self::api_key::check_api_key;
+#[cfg(feature = "redis")]
+pub(crate) use self::api_key::is_quoted;
 pub use self::{builder::CourierClientBuilder, probe::Probe, region::Region};
 
 /// Courier's HTTP API, one method per call, without a cache.

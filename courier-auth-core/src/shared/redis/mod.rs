@@ -10,7 +10,10 @@ use redis::{
 
 use self::{link::Links, source::Source};
 use super::{SharedCache, SharedCacheError, envelope::MAX_VALUE_BYTES};
-use crate::error::{Error, ErrorKind};
+use crate::{
+    client::is_quoted,
+    error::{Error, ErrorKind},
+};
 
 /// A [`SharedCache`] on Redis or Valkey.
 ///
@@ -194,7 +197,7 @@ fn milliseconds(ttl: Duration) -> u64 {
 }
 
 fn connection_info(url: &str) -> Result<ConnectionInfo, Error> {
-    if url.starts_with(['"', '\'']) || url.ends_with(['"', '\'']) {
+    if is_quoted(url) {
         return Err(configuration(
             "the Redis URL has quotes around it, which are not part of it",
         ));
