@@ -23,6 +23,8 @@ mod stalled;
 #[cfg(feature = "shared-cache")]
 mod store;
 #[cfg(feature = "shared-cache")]
+mod store_events;
+#[cfg(feature = "shared-cache")]
 mod store_keys;
 #[cfg(feature = "shared-cache")]
 mod store_refusals;
