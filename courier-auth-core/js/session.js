@@ -358,6 +358,8 @@ class Link {
     this.again = Boolean(webSocket) && !isConnecting;
     /** Whether the socket was lost, rather than closed by the app. */
     this.dropped = this.again && !isOpen && !this.closedByTheApp;
+    /** When something last came through the socket. */
+    this.heard = now();
     this.watchCalls();
     this.works = this.watchSocket() && client.inbox.options === client.options && "accessToken" in client.options;
   }
@@ -390,6 +392,10 @@ class Link {
   watchSocket() {
     const { socket } = this;
     if (typeof socket?.connect !== "function" || typeof socket.close !== "function") return false;
+    this.hears = this.wrap(socket, "onMessageReceived", (original, envelope) => {
+      this.heard = now();
+      return original(envelope);
+    });
     return (
       this.wrap(socket, "onOpen", (original, event) => {
         const result = original(event);
@@ -429,7 +435,8 @@ class Link {
     const known = this.connected ? await this.newest() : null;
     if (this.released || this.session.refused) return;
     if (!this.connected) return this.revive();
-    this.renewal = { known, closed: false };
+    // What a dead connection has not brought is no less missed for being known to Courier.
+    this.renewal = { known: this.silent ? null : known, closed: false };
     socket.close();
   }
 
@@ -452,6 +459,7 @@ class Link {
     this.renewal = null;
     this.again = true;
     this.dropped = false;
+    this.heard = now();
     if (this.released) return;
     if (renewal?.known) {
       this.catchUp(renewal.known);
@@ -467,6 +475,11 @@ class Link {
     quietly(() => inbox?.listenForUpdates());
     quietly(() => toast?.listenForMessages());
     if (!this.connected) quietly(() => socket.connect());
+  }
+
+  /** Whether the socket may only seem to be open, as after sleep: the SDK allows three pings in vain. */
+  get silent() {
+    return this.hears && elapsed(this.heard) * 1000 > 3 * (this.socket.pingInterval ?? 60_000);
   }
 
   /** Connects at once where the SDK would wait, or has given up. */

@@ -268,6 +268,27 @@ test("after a sleep: a new token, a new socket, the missed messages", async (t) 
   assert.equal(p.inbox.shown[0], "live");
 });
 
+test("hours of nothing but pings: no refresh reloads the list", async (t) => {
+  const p = await live(t);
+  const { loads } = p.inbox;
+  await p.advance(4 * 3600, 10);
+  assert.equal(p.backend.sockets.length, 5);
+  assert.equal(p.inbox.loads, loads);
+});
+
+// The server's goodbye is lost on a computer that sleeps: the socket says that it is open, and is dead.
+test("after a sleep with a socket that only seems to be open, the missed messages are there", async (t) => {
+  const p = await live(t);
+  p.sleep(7200);
+  p.backend.messages.unshift({ messageId: "missed" });
+  await p.wake();
+  await p.advance(5, 0.1);
+  assert.deepEqual(p.backend.open.map((socket) => socket.token), ["token-2-of-user-1"]);
+  assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
+  p.backend.send("live");
+  assert.equal(p.inbox.shown[0], "live");
+});
+
 test("another user's sign-in while the socket is being renewed does not bring the first one's back", async (t) => {
   const p = await live(t);
   p.endpoint.issue();

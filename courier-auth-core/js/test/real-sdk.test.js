@@ -217,6 +217,15 @@ test("a message that comes while the socket is closed is shown, once", async () 
   assert.equal(ids.length, 53);
 });
 
+test("after a sleep, a message that the socket did not bring is shown", async (t) => {
+  const { now } = Date;
+  t.mock.method(Date, "now", () => now() + 3_600_000);
+  courier.messages.unshift(message("asleep"));
+  await refresh();
+  await until("the message is shown", () => titles()[0] === "asleep");
+  await until("the socket is open", () => open()[0]?.subscribed);
+});
+
 test("a lost connection: live again after the reconnect, with the messages missed", async () => {
   open()[0].lose(1006);
   send("lost");

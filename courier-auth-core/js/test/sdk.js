@@ -54,7 +54,17 @@ class FakeWebSocket {
       if (backend.down || backend.refused.has(token)) return this.lose(1006, true);
       this.readyState = OPEN;
       owner.opened();
+      this.pong();
     }, 20);
+  }
+
+  /** Courier's answer to the SDK's pings, which are one a minute. */
+  pong() {
+    setTimeout(() => {
+      if (this.readyState !== OPEN) return;
+      this.deliver({ response: "pong" });
+      this.pong();
+    }, 60_000);
   }
 
   close() {
@@ -142,6 +152,7 @@ class Socket {
   }
 
   onMessageReceived(envelope) {
+    if (!envelope.event) return;
     for (const listener of this.messageEventListeners) listener(envelope);
   }
 
