@@ -366,11 +366,12 @@ class Link {
 
   /**
    * Notices when Courier refuses the token, whoever of the SDK or the app makes the call. And what the
-   * inbox is answered when somebody else has signed in, or out, is for nobody: the SDK would show the
-   * messages of one user to another, or bring them back to undo what failed.
+   * inbox and the preferences are answered when somebody else has signed in, or out, is for nobody: the
+   * SDK would show what is one user's to another, or bring it back to undo what failed.
    */
   watchCalls() {
     const { client, session } = this;
+    const personal = [client.inbox, client.preferences];
     for (const part of Object.values(client)) {
       if (part?.options !== client.options) continue;
       for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(part))) {
@@ -382,7 +383,7 @@ class Link {
           result.then(undefined, (/** @type {any} */ error) => {
             if (error?.code === 401 && !this.released) session.unauthorized(token === client.options.accessToken);
           });
-          return part === client.inbox ? this.whileInUse(result) : result;
+          return personal.includes(part) ? this.whileInUse(result) : result;
         });
       }
     }

@@ -339,6 +339,7 @@ for (const [what, next] of [
     const loaded = p.inbox.load();
     const read = p.inbox.read();
     loaded.then(assert.fail, assert.fail);
+    p.courier.client.preferences.getUserPreferences().then(assert.fail, assert.fail);
     read.then(assert.fail, assert.fail);
     await settle();
     p.backend.answers = undefined;

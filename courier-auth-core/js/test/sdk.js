@@ -194,6 +194,7 @@ class Preferences {
 
   async getUserPreferences() {
     this.backend.call("getUserPreferences", this.options.accessToken);
+    await this.backend.answers;
   }
 }
 
