@@ -26,36 +26,36 @@ export interface CourierSessionOptions {
    * `CourierInboxDatastore.shared`. Without it live messages go on, but those that come while the
    * socket reconnects are missed, and an error that the list shows stays.
    */
-  inbox?: CourierInboxStore;
+  inbox?: CourierInboxStore | undefined;
   /** `CourierToastDatastore.shared`. */
-  toast?: CourierToastStore;
+  toast?: CourierToastStore | undefined;
   /**
    * The token endpoint. Default: `token` beside this module, so `/courier/token` for
    * `/courier/session.js`. Needed in a bundle, which does not know where the module was.
    */
-  tokenUrl?: string | URL;
+  tokenUrl?: string | URL | undefined;
   /** The tenant whose messages are shown. Default: none. */
   tenantId?: string | undefined;
   /** Where Courier is. Default: by the region that the endpoint names. */
-  apiUrls?: CourierUrls;
+  apiUrls?: CourierUrls | undefined;
   /** Default: the browser's. It gets `redirect: "manual"`, and should heed it. */
-  fetch?: (url: string, init: RequestInit) => Promise<Response>;
+  fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined;
   /** Headers of the request, such as `Authorization`. A function is called for each request. */
-  headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>);
+  headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined;
   /** `"include"` for cookies of another origin. Default: `"same-origin"`. */
-  credentials?: RequestCredentials;
+  credentials?: RequestCredentials | undefined;
   /** The SDK logs all its requests, **with the token**. Default: off. */
-  showLogs?: boolean;
+  showLogs?: boolean | undefined;
   /**
    * The app's own session is over: the endpoint answered 401, or with a redirect or a page, as to a
    * login. The session has ended and Courier is signed out.
    */
-  onSignedOut?: () => void;
+  onSignedOut?: (() => void) | undefined;
   /**
    * No token came of a request. Default: the last word goes to `console.error`, what is tried
    * again goes nowhere.
    */
-  onError?: (error: CourierSessionError) => void;
+  onError?: ((error: CourierSessionError) => void) | undefined;
 }
 
 export interface CourierSessionError extends Error {

@@ -36,6 +36,10 @@ export const others: CourierSessionOptions[] = [
   { courier: { signIn: ({ userId, jwt }) => void [userId, jwt, signedIn], signOut() {} }, tenantId: undefined },
 ];
 
+// Options of an app's own, handed on: what is not set is `undefined`, also with `exactOptionalPropertyTypes`.
+type Handed = { [Name in Exclude<keyof CourierSessionOptions, "courier">]: CourierSessionOptions[Name] | undefined };
+export const handOn = (given: Handed) => startCourierSession({ courier: Courier.shared, ...given });
+
 // @ts-expect-error: `courier` must be given
 startCourierSession({});
 // @ts-expect-error: no such option
