@@ -63,6 +63,8 @@ export interface CourierSessionError extends Error {
   status: number;
   /** Seconds until the next request. `undefined`: the session has ended, something must be mended. */
   retryIn: number | undefined;
+  /** What was thrown, where that is why: by `fetch`, by `headers` or by a listener of the SDK's. */
+  cause?: unknown;
 }
 
 /** As `CourierApiUrls` of the SDK. */

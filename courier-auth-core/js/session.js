@@ -106,9 +106,9 @@ class Session {
     try {
       // A `fetch` of the app's own may not know of `signal`.
       [response, body] = await Promise.race([this.send(rejected, request.signal), aborted(request.signal)]);
-    } catch {
+    } catch (cause) {
       if (this.overtaken && !this.stopped) return this.exchange();
-      if (!this.stopped) this.failed(0, "The token endpoint cannot be reached");
+      if (!this.stopped) this.failed(0, "The token endpoint cannot be reached", 0, cause);
       return;
     } finally {
       clearTimeout(deadline);
@@ -126,7 +126,7 @@ class Session {
         else this.accept(body);
       } catch (error) {
         later(() => rethrow(error)); // by a listener that the SDK told who is signed in
-        return this.failed(status, "Signing in to Courier failed");
+        return this.failed(status, "Signing in to Courier failed", 0, error);
       }
       if (!this.stopped) this.succeeded(since, rejected, status === 304 ? retryAfter(response) || 60 : body.refresh_in);
     } else {
@@ -251,15 +251,16 @@ class Session {
    * @param {number} status
    * @param {string} message
    * @param {number} [after]
+   * @param {unknown} [cause]
    */
-  failed(status, message, after = 0) {
+  failed(status, message, after = 0, cause) {
     this.failures += 1;
     this.unreachable = status === 0;
     // Spread, so that pages that failed together do not come back together.
     const polite = Math.min(after, 3600) * (1 + Math.random() / 10);
     const seconds = Math.max(polite, backoff(this.failures));
     this.schedule(seconds);
-    this.report(message, status, seconds);
+    this.report(message, status, seconds, cause);
   }
 
   signedOut() {
@@ -273,9 +274,10 @@ class Session {
    * @param {string} message
    * @param {number} status
    * @param {number} [retryIn]
+   * @param {unknown} [cause]
    */
-  report(message, status, retryIn) {
-    const error = Object.assign(new Error(message), { name: "CourierSessionError", status, retryIn });
+  report(message, status, retryIn, cause) {
+    const error = Object.assign(new Error(message, { cause }), { name: "CourierSessionError", status, retryIn });
     const { onError } = this.options;
     if (onError) later(() => onError(error));
     else if (retryIn === undefined) console.error(`Courier: ${message}`);

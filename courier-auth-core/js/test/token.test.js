@@ -469,6 +469,7 @@ test("headers that cannot be had are tried again", async (t) => {
   });
   await settle();
   assert.equal(p.endpoint.requests.length, 0);
+  assert.equal(p.told.errors[0].cause.message, "no access token");
   fail = false;
   await p.advance(6);
   assert.equal(await session.ready, true);
@@ -637,6 +638,7 @@ test("a listener that throws during sign-in is no reason to sign in twice", asyn
   assert.equal(p.courier.signIns.length, 1);
   assert.deepEqual(thrown, ["the app's own"]);
   assert.equal(p.told.errors.length, 1);
+  assert.equal(p.told.errors[0].cause.message, "the app's own");
   assert.ok(p.told.errors[0].retryIn > 0);
 });
 

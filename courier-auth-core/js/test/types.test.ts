@@ -23,7 +23,7 @@ const session: CourierSession = startCourierSession({
   credentials: "include",
   headers: { Authorization: "Bearer x" },
   onSignedOut: () => location.assign("/login"),
-  onError: (error: CourierSessionError) => console.warn(error.message, error.status, error.retryIn?.toFixed()),
+  onError: (error: CourierSessionError) => console.warn(error.message, error.status, error.retryIn?.toFixed(), error.cause),
 });
 const signedIn: Promise<boolean> = session.ready;
 const refreshed: Promise<void> = session.refresh();
