@@ -628,8 +628,8 @@ const id = (/** @type {{ messageId: string }} */ message) => message.messageId;
 // --- The endpoint's answers ---
 
 function tokenUrl(/** @type {string | URL | undefined} */ given) {
-  // Not in one expression: bundlers would look for a file of that name.
-  const here = import.meta.url;
+  // Not in one expression: bundlers would look for a file of that name. Some have none for a classic script.
+  const here = import.meta.url ?? "file:///";
   const url = new URL(given ?? "./token", given ? (globalThis.document?.baseURI ?? here) : here);
   const known = given || new URL(here).pathname.endsWith("/session.js");
   if (known && /^https?:$/.test(url.protocol)) return url;
