@@ -76,6 +76,8 @@ class Session {
 
   start() {
     for (const [target, event] of WAKING) target()?.addEventListener?.(event, this.wake);
+    // One from before is not left alone until the first answer, which may take minutes.
+    this.watch(this.courier.client);
     this.ask();
   }
 
@@ -179,14 +181,14 @@ class Session {
       (this.held || !apiUrls || client.options.apiUrls?.inbox?.graphql === apiUrls.inbox.graphql);
     if (same) this.watch(client);
     const replaced = same && client.options.accessToken !== token;
+    const { refused } = this;
+    if (replaced || !same) this.refused = false;
     if (!same || (replaced && !this.link?.swap(token))) {
       // Also where the one before signed out, while the inbox stayed on the page.
       if (!same) forget(options.inbox);
       this.signIn({ userId: user_id, jwt: token, tenantId: options.tenantId, apiUrls, showLogs: options.showLogs });
       client = null;
     }
-    const refused = this.refused && token_id !== this.held;
-    if (token_id !== this.held) this.refused = false;
     this.held = token_id;
     if (replaced && client) {
       this.link?.renew();

@@ -395,6 +395,20 @@ test("another session while the socket is being renewed: live, and one reload fo
   assert.equal(p.inbox.loads, loads + 1);
 });
 
+test("started anew while the endpoint is down, the session looks after the socket all the same", async (t) => {
+  const p = await live(t);
+  p.session.stop();
+  p.endpoint.next = Array(9).fill(() => problem(503, "Down"));
+  p.session = p.start();
+  await p.advance(2);
+  p.backend.sockets[0].lose(1006);
+  p.backend.send("missed");
+  await p.advance(32);
+  assert.ok(p.endpoint.next.length);
+  p.backend.send("live");
+  assert.deepEqual(p.inbox.shown, ["live", "missed", "m1"]);
+});
+
 test("two copies of the module do not show a message twice", async (t) => {
   const p = await live(t);
   const other = await import("../session.js?copy");
@@ -446,6 +460,22 @@ test("the very first load gets a 401: it is loaded again with the next token", a
   assert.equal(p.backend.open.length, 1);
   p.backend.send("live");
   assert.deepEqual(p.inbox.shown, ["live", "m1"]);
+});
+
+test("a token refused before a session's first answer, which is that token: another is asked for", async (t) => {
+  const p = await live(t);
+  p.session.stop();
+  await p.advance(60);
+  p.endpoint.hold = true;
+  p.session = p.start();
+  await settle();
+  p.backend.refused.add("token-1-of-user-1");
+  await p.courier.client.inbox.read().catch(() => {});
+  p.endpoint.hold = false;
+  p.endpoint.held.forEach((go) => go());
+  await p.advance(3, 0.1);
+  assert.deepEqual(rejected(p), ["id-1-of-user-1"]);
+  assert.equal(p.courier.client.options.accessToken, "token-2-of-user-1");
 });
 
 test("no other token to be had yet: asked again when the endpoint says, not for each 401", async (t) => {
