@@ -457,6 +457,10 @@ class Link {
     }
     this.renewal = null;
     this.dropped = !this.closedByTheApp;
+    // The SDK has given up, or never tries where the server says goodbye.
+    if (this.dropped && this.socket.retryTimeoutId == null) {
+      setTimeout(() => this.released || this.revive(), (5 + 5 * Math.random()) * 60_000);
+    }
   }
 
   opened() {

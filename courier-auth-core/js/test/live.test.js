@@ -217,6 +217,29 @@ test("a socket that the server closed for good is opened by the next refresh", a
   assert.equal(p.backend.open.length, 1);
 });
 
+// Nobody touches the page, and the next refresh of a long token is hours away.
+for (const [what, lose] of [
+  ["the SDK has given up on", (p) => (p.backend.down = true) && p.backend.sockets[0].lose(1006)],
+  ["the server closed for good", (p) => p.backend.sockets[0].lose(1000)],
+]) {
+  test(`a socket that ${what} is opened again within ten minutes`, async (t) => {
+    const p = page(t);
+    p.endpoint.lifetime = 86400;
+    p.start();
+    await p.advance(2);
+    lose(p);
+    await p.advance(1200, 5);
+    const tried = p.backend.sockets.length;
+    assert.ok(tried <= 8, `${tried} in 20 minutes`);
+    p.backend.down = false;
+    p.backend.send("missed");
+    await p.advance(600, 5);
+    p.backend.send("live");
+    assert.deepEqual(p.inbox.shown, ["live", "missed"]);
+    assert.equal(p.endpoint.requests.length, 1);
+  });
+}
+
 test("a socket that the app closed stays closed", async (t) => {
   const p = await live(t);
   p.socket.close();

@@ -1,6 +1,6 @@
 // What of Courier's SDK 3.4.0 matters here, down to its habits: `signIn` signs out first, all parts
 // share one options object, the socket forgets its listeners when it has closed, and reconnects on
-// its own after 30 seconds. real-sdk.test.js checks that the real one has the same habits.
+// its own after 30 seconds, five times. real-sdk.test.js checks that the real one has the same habits.
 
 /** Courier's servers: messages, and which tokens they take. */
 export class Backend {
@@ -89,6 +89,7 @@ class Socket {
   webSocket = null;
   closeRequested = false;
   retryTimeoutId = null;
+  retryAttempt = 0;
   messageEventListeners = [];
 
   constructor(backend, options) {
@@ -120,10 +121,12 @@ class Socket {
     this.closeRequested = true;
     clearTimeout(this.retryTimeoutId);
     this.retryTimeoutId = null;
+    this.retryAttempt = 0;
     this.webSocket.close();
   }
 
   opened() {
+    this.retryAttempt = 0;
     this.onOpen({ type: "open" });
     this.settle.resolve();
   }
@@ -139,7 +142,9 @@ class Socket {
   }
 
   retryConnection() {
-    this.retryTimeoutId ??= setTimeout(() => this.connect().catch(() => {}), 30_000);
+    if (this.retryTimeoutId !== null || this.retryAttempt >= 5) return;
+    this.retryAttempt += 1;
+    this.retryTimeoutId = setTimeout(() => this.connect().catch(() => {}), 30_000);
   }
 
   onOpen() {
