@@ -605,3 +605,12 @@ for (const [what, mend] of [
     assert.deepEqual(p.told.errors, []);
   });
 }
+
+test("signed in again for want of a swap, the list stays until the next one is there", async (t) => {
+  const p = await live(t, { mend: (client) => Object.freeze(client.options) });
+  p.backend.answers = new Promise(() => {});
+  p.endpoint.issue();
+  await p.session.refresh();
+  assert.equal(p.courier.signIns.length, 2);
+  assert.deepEqual(p.inbox.shown, ["m1"]);
+});

@@ -16,6 +16,7 @@ test("the first token signs in, once", async (t) => {
   const [{ url, init, headers }] = p.endpoint.requests;
   assert.equal(url.href, TOKEN_URL);
   assert.equal(headers.get("If-None-Match"), null);
+  assert.equal(headers.get("Accept"), "application/json"); // a server may go by it to answer 401, not a login page
   assert.equal(init.redirect, "manual");
   assert.equal(init.cache, "no-store");
   assert.equal(init.credentials, "same-origin");
@@ -210,6 +211,8 @@ for (const [what, answer, seconds] of [
   ["503 that wants a day", () => problem(503, "Away", { "Retry-After": "86400" }), [3600, 3960]],
   ["503 with a torn body", () => new Response("{", { status: 503, headers: { "Content-Type": "application/problem+json", "Retry-After": "40" } }), [40, 44]],
   ["503 without Retry-After", () => problem(503, "Courier cannot be asked"), [2.5, 5]],
+  ["408", () => problem(408, "Too slow"), [2.5, 5]],
+  ["425", () => problem(425, "Too early"), [2.5, 5]],
   ["502", () => problem(502, "Courier does not issue a token"), [2.5, 5]],
   ["500 with a page", () => html(500), [2.5, 5]],
   ["no network", () => Promise.reject(new TypeError("Failed to fetch")), [2.5, 5]],
@@ -458,6 +461,20 @@ test("headers and credentials for another origin, headers anew for each request"
   assert.equal(second.url.href, "https://api.example/courier/token?app=1");
 });
 
+test("the session is ready when somebody is signed in, not when the endpoint has failed", async (t) => {
+  const p = page(t);
+  p.endpoint.next = [problem(503, "Down")];
+  const session = p.start({ showLogs: true });
+  let ready;
+  session.ready.then((signedIn) => (ready = signedIn));
+  await session.refresh();
+  await settle();
+  assert.equal(ready, undefined);
+  await p.advance(6);
+  assert.equal(ready, true);
+  assert.equal(p.courier.signIns[0].showLogs, true);
+});
+
 test("headers that cannot be had are tried again", async (t) => {
   const p = page(t);
   let fail = true;
@@ -534,6 +551,7 @@ test("after stop() nothing is asked, and the SDK is as it was", async (t) => {
   p.sleep(100_000);
   await p.wake();
   await p.advance(100);
+  await session.refresh();
   assert.equal(p.endpoint.requests.length, 1);
   for (const object of [p.courier.client.inbox, p.courier.client.inbox.socket, p.courier.client.preferences]) {
     assert.deepEqual(before(object), []);
