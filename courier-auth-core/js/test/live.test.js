@@ -375,6 +375,7 @@ for (const [what, next] of [
     answer();
     await p.advance(1);
     assert.deepEqual(p.inbox.shown, []);
+    assert.deepEqual(rejected(p), []); // a 401 of the first one's says nothing of the second one's token
   });
 }
 
@@ -525,6 +526,18 @@ test("Courier refuses every token: ever rarer requests", async (t) => {
     await p.advance(1);
   }
   assert.ok(rejected(p).length > 3 && rejected(p).length < 45, `${rejected(p).length} in half an hour`);
+});
+
+test("a token refused long after another one was is replaced at once, too", async (t) => {
+  const p = await live(t);
+  for (const number of [1, 3]) {
+    await p.advance(20);
+    p.backend.refused.add(`token-${number}-of-user-1`);
+    await p.courier.client.inbox.read().catch(() => {});
+    await p.advance(0.5, 0.1);
+    assert.equal(p.courier.client.options.accessToken, `token-${number + 1}-of-user-1`);
+    await renewed(p); // an ordinary refresh
+  }
 });
 
 test("a late 401 of a token that is replaced already reloads the list and rejects nothing", async (t) => {

@@ -283,6 +283,30 @@ test("back on the network it is tried at once, but a Retry-After is not cut shor
   assert.equal(p.endpoint.requests.length, 6);
 });
 
+test("once the network is back, later events ask nothing more", async (t) => {
+  const p = page(t);
+  p.endpoint.next = [() => Promise.reject(new TypeError())];
+  p.start();
+  await p.advance(60);
+  assert.equal(p.endpoint.requests.length, 2);
+  await p.wake();
+  assert.equal(p.endpoint.requests.length, 2);
+});
+
+test("the time that a request takes is part of what the endpoint says", async (t) => {
+  const p = page(t);
+  p.endpoint.next = [json(p.endpoint.body({ refresh_in: 100 }))];
+  p.endpoint.hold = true;
+  p.start();
+  await p.advance(25);
+  p.endpoint.hold = false;
+  p.endpoint.held[0]();
+  await p.advance(70);
+  assert.equal(p.endpoint.requests.length, 1);
+  await p.advance(7);
+  assert.equal(p.endpoint.requests.length, 2);
+});
+
 test("back on the network right after a failed try, the next does not wait for a backoff of minutes", async (t) => {
   const p = page(t);
   p.endpoint.next = Array(6).fill(() => Promise.reject(new TypeError()));
@@ -532,6 +556,7 @@ for (const deaf of [false, true]) {
     const session = p.start();
     await settle();
     session.stop();
+    assert.ok(p.endpoint.requests[0].init.signal.aborted);
     p.endpoint.held.forEach((go) => go());
     await p.advance(10_000, 60);
     assert.equal(await session.ready, false);
@@ -544,8 +569,10 @@ for (const deaf of [false, true]) {
 test("after stop() nothing is asked, and the SDK is as it was", async (t) => {
   const p = page(t);
   const before = (object) => Object.getOwnPropertyNames(object).filter((name) => typeof object[name] === "function");
+  const listeners = p.courier.authenticationListeners.length;
   const session = p.start();
   await session.ready;
+  assert.equal(p.courier.authenticationListeners.length, listeners);
   assert.ok(before(p.courier.client.inbox).length);
   session.stop();
   p.sleep(100_000);
@@ -642,6 +669,22 @@ test("what a callback of the app's throws stops nothing", async (t) => {
   await p.advance(6);
   assert.deepEqual(thrown, ["the app's own"]);
   assert.equal(await session.ready, true);
+});
+
+test("where `onSignedOut` throws, Courier is signed out all the same", async (t) => {
+  const p = page(t);
+  const thrown = uncaught(t);
+  const session = p.start({
+    onSignedOut() {
+      throw new Error("the app's own");
+    },
+  });
+  await session.ready;
+  p.endpoint.next = [problem(401, "Nobody is signed in.")];
+  await session.refresh();
+  await settle();
+  assert.equal(p.courier.client, undefined);
+  assert.deepEqual(thrown, ["the app's own"]);
 });
 
 test("a listener that throws during sign-in is no reason to sign in twice", async (t) => {
