@@ -433,6 +433,25 @@ test("started anew while the endpoint is down, the session looks after the socke
   assert.deepEqual(p.inbox.shown, ["live", "missed", "m1"]);
 });
 
+for (const [what, code, seconds] of [
+  ["the SDK will open again", 1006, 32],
+  ["nobody else opens again", 1000, 1],
+]) {
+  test(`a session that finds a lost socket which ${what}: live, with what was missed`, async (t) => {
+    const p = await live(t);
+    p.session.stop();
+    p.backend.sockets[0].lose(code);
+    p.backend.send("missed");
+    p.endpoint.hold = code === 1006; // so that it is not the answer that opens it
+    p.session = p.start();
+    await p.advance(seconds);
+    p.endpoint.held.forEach((go) => go());
+    await p.advance(1);
+    p.backend.send("live");
+    assert.deepEqual(p.inbox.shown, ["live", "missed", "m1"]);
+  });
+}
+
 test("two copies of the module do not show a message twice", async (t) => {
   const p = await live(t);
   const other = await import("../session.js?copy");
