@@ -95,10 +95,27 @@ test("a message that comes while the socket is closed is shown once, as if live"
   p.backend.send("live"); // also among the newest that are asked for
   await p.advance(4);
   assert.deepEqual(new Set(p.inbox.shown), new Set(["missed-1", "missed-2", "live", "m1"]));
+  assert.ok(p.inbox.shown.indexOf("missed-2") < p.inbox.shown.indexOf("missed-1")); // the newest first
   assert.equal(p.inbox.shown.length, 4);
   assert.deepEqual(new Set(p.toast.shown), new Set(["missed-1", "missed-2", "live"]));
   assert.equal(p.toast.shown.length, 3);
   assert.equal(p.inbox.loads, loads);
+});
+
+test("missed messages that cannot be asked for just then come with the list", async (t) => {
+  const p = await live(t);
+  const { inbox } = p.courier.client;
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  p.backend.send("missed");
+  const { getMessages } = inbox;
+  inbox.getMessages = () => {
+    inbox.getMessages = getMessages;
+    return Promise.reject(new TypeError("fetch failed"));
+  };
+  await p.advance(4, 0.1);
+  assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
 });
 
 test("a live message that is slower than the list of the newest is shown once", async (t) => {
@@ -401,6 +418,7 @@ test("stop() while the socket is being renewed leaves it live", async (t) => {
   await p.advance(1, 0.1);
   p.backend.send("live");
   assert.deepEqual(p.inbox.shown, ["live", "m1"]);
+  assert.ok(!Object.hasOwn(p.socket, "onClose"));
 });
 
 test("another session while the socket is being renewed: live, and one reload for each reconnect", async (t) => {
