@@ -396,6 +396,20 @@ for (const [what, next] of [
   });
 }
 
+test("of the first user nothing stays in the store, and a tab that was never opened goes on loading", async (t) => {
+  const p = await live(t);
+  let emptied = 0;
+  const restoreFromSnapshot = () => (emptied += 1);
+  p.inbox._datasets.set("archived", { messages: [], _firstFetchComplete: false, restoreFromSnapshot });
+  p.inbox._datasets.set("unread", { messages: [], _firstFetchComplete: true, restoreFromSnapshot });
+  p.backend.send("live");
+  p.backend.messages = [];
+  p.endpoint.user = "user-2";
+  await p.session.refresh();
+  assert.equal(p.inbox._globalMessages.size, 0);
+  assert.equal(emptied, 1);
+});
+
 test("an answer that comes after stop() is what it was", async (t) => {
   const p = await live(t);
   let answer;
@@ -577,21 +591,21 @@ test("a token refused long after another one was is replaced at once, too", asyn
   }
 });
 
-test("a late 401 of a token that is replaced already reloads the list and rejects nothing", async (t) => {
-  let refuse;
+test("late 401s of a token that is replaced already reload the list once and reject nothing", async (t) => {
+  const calls = [];
   const p = await live(t, {
     mend(client) {
       const prototype = Object.getPrototypeOf(client.inbox);
       Object.setPrototypeOf(client.inbox, Object.defineProperties({}, {
         ...Object.getOwnPropertyDescriptors(prototype),
-        read: { value: () => new Promise((_, reject) => (refuse = reject)), writable: true },
+        read: { value: () => new Promise((_, reject) => calls.push(reject)), writable: true },
       }));
     },
   });
-  p.courier.client.inbox.read().catch(() => {});
+  for (let i = 0; i < 3; i++) p.courier.client.inbox.read().catch(() => {});
   await renewed(p);
   const { loads } = p.inbox;
-  refuse(Object.assign(new Error("Unauthorized"), { code: 401 }));
+  for (const refuse of calls) refuse(Object.assign(new Error("Unauthorized"), { code: 401 }));
   await settle();
   assert.deepEqual(rejected(p), []);
   assert.equal(p.inbox.loads, loads + 1);

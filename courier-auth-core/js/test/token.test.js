@@ -377,6 +377,7 @@ for (const [what, answer, message] of [
   ["404 with a page", () => html(404), /answered 404/],
   ["405", () => problem(405, "Ask for a token with GET or POST."), /GET or POST/],
   ["JSON of something else", () => json({ ok: true }), /not an answer of the token endpoint/],
+  ["a token without a time for the next", (p) => json(p.endpoint.body({})), /not an answer/],
   ["a token without an id", (p) => json(p.endpoint.body({ token_id: "", refresh_in: 5 })), /not an answer/],
 ]) {
   test(`${what} ends it with a message and leaves Courier signed in`, async (t) => {
