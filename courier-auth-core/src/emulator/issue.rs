@@ -1,6 +1,5 @@
 //! `POST /auth/issue-token`: what is asked for, what is issued, and what the faults make of it.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -114,7 +113,7 @@ impl Emulator {
         let scope = request.scope.clone();
         let scope =
             scope.ok_or_else(|| bad_request("The body must be JSON with a string `scope`"))?;
-        let exp = self.expiry(request, now)?;
+        let exp = expiry(request, now)?;
 
         let mut claims = Claims::new(scope, now, exp);
         match fault {
@@ -149,24 +148,22 @@ impl Emulator {
         }
         Ok(self.shared.signer.sign(&claims))
     }
+}
 
-    fn expiry(&self, request: &IssueRequest, now: i64) -> Result<Option<i64>, Answer> {
-        let Some(asked) = &request.expires_in else {
-            if self.shared.require_expires_in.load(Ordering::Relaxed) {
-                return Err(bad_request("`expires_in` is required"));
-            }
-            return Ok(None);
-        };
-        let seconds = match asked {
-            Value::String(text) => duration::parse_ms(text).map(|ms| ms / 1000.0),
-            Value::Number(number) => number.as_f64().filter(|number| number.fract() == 0.0),
-            _ => None,
-        };
-        let seconds = seconds.ok_or_else(|| {
-            bad_request("`expires_in` must be a whole number of seconds or text such as `2 hours`")
-        })?;
-        Ok(Some(duration::expiry(now, seconds)))
-    }
+/// Without a lifetime a token never expires. So it was for years; whether it still is, is not known.
+fn expiry(request: &IssueRequest, now: i64) -> Result<Option<i64>, Answer> {
+    let Some(asked) = &request.expires_in else {
+        return Ok(None);
+    };
+    let seconds = match asked {
+        Value::String(text) => duration::parse_ms(text).map(|ms| ms / 1000.0),
+        Value::Number(number) => number.as_f64().filter(|number| number.fract() == 0.0),
+        _ => None,
+    };
+    let seconds = seconds.ok_or_else(|| {
+        bad_request("`expires_in` must be a whole number of seconds or text such as `2 hours`")
+    })?;
+    Ok(Some(duration::expiry(now, seconds)))
 }
 
 fn bad_request(message: &str) -> Answer {

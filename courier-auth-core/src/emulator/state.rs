@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::call::{Call, Log};
@@ -22,7 +21,6 @@ pub struct Emulator {
 pub(super) struct Shared {
     api_key: String,
     pub(super) signer: Signer,
-    pub(super) require_expires_in: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -47,21 +45,11 @@ impl Emulator {
         let shared = Shared {
             api_key: key.into(),
             signer: Signer::random(),
-            require_expires_in: AtomicBool::new(false),
             state: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
         }
-    }
-
-    /// Sets whether a request without `expires_in` is refused with a 400, for all clones of this emulator. Default: no,
-    /// it gets a token that never expires.
-    ///
-    /// Courier did the latter for years; whether it still does is not known.
-    pub fn set_require_expires_in(&self, required: bool) {
-        let setting = &self.shared.require_expires_in;
-        setting.store(required, Ordering::Relaxed);
     }
 
     /// The API key that a client has to send.

@@ -101,16 +101,12 @@ async fn bodies_that_courier_refuses() {
 }
 
 #[tokio::test]
-async fn a_missing_lifetime_is_a_setting() {
+async fn a_token_without_a_lifetime_never_expires() {
     let courier = start().await;
     let body = json!({ "scope": SCOPE });
     let token = token(&courier, &body).await;
     assert!(!part(&token, 1).contains("exp"));
     assert_eq!(courier.verify(&token).unwrap().exp, None);
-
-    courier.set_require_expires_in(true);
-    assert_eq!(ask(&courier, &body).await.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(ask(&courier, &usual()).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
