@@ -324,7 +324,7 @@ pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Error> {
     } else if id.len() > MAX_ID_BYTES {
         "is longer than 256 bytes"
     } else if id.chars().any(is_space) {
-        "contains white space, which would begin another scope"
+        "contains whitespace, which would begin another scope"
     } else if id.chars().any(char::is_control) {
         "contains a control character"
     } else if id.contains('*') {
@@ -348,7 +348,7 @@ pub(crate) fn check_lifetime(lifetime: Duration) -> Result<Duration, Error> {
     Ok(Duration::from_secs(lifetime.as_secs()))
 }
 
-/// White space, and what JavaScript's `\s` or older Unicode counts as such and Rust does not.
+/// Whitespace, and what JavaScript's `\s` or older Unicode counts as such and Rust does not.
 pub(crate) fn is_space(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{feff}' | '\u{180e}' | '\u{200b}')
 }

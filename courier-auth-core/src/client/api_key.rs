@@ -21,7 +21,7 @@ impl ApiKey {
         } else if key.starts_with("${") {
             "is a placeholder that nothing has filled in"
         } else if key.chars().any(char::is_whitespace) {
-            "contains white space; was a line break copied with it?"
+            "contains whitespace; was a line break copied with it?"
         } else if is_quoted(&key) {
             "has quotes around it, which are not part of it"
         } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -121,7 +121,7 @@ fn check(what: &str, id: &str) -> Result<(), Error> {
     } else if id.len() > MAX_ID_BYTES {
         "is longer than 512 bytes"
     } else if id.chars().any(|c| is_space(c) || c.is_control()) {
-        "contains white space or a control character"
+        "contains whitespace or a control character"
     } else if matches!(id, "." | "..") {
         "is a step in a path"
     } else {

@@ -90,9 +90,9 @@ codes! {
     /// It is an API key, which belongs on a server, and not a token.
     ApiKey => "api-key",
     /// Whitespace or a line break around it.
-    SurroundingWhiteSpace => "surrounding-white-space",
+    SurroundingWhitespace => "surrounding-whitespace",
     /// Whitespace or a line break within it.
-    WhiteSpaceInside => "white-space-inside",
+    WhitespaceInside => "whitespace-inside",
     /// Quotes around it.
     Quoted => "quoted",
     /// `Bearer` in front of it.

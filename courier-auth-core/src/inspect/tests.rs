@@ -237,12 +237,12 @@ fn each_code() {
         ),
         (
             Warning,
-            Code::SurroundingWhiteSpace,
+            Code::SurroundingWhitespace,
             format!("\u{feff}{good}\r\n"),
         ),
         (
             Error,
-            Code::WhiteSpaceInside,
+            Code::WhitespaceInside,
             format!("{}\n{}", &good[..80], &good[80..]),
         ),
         (Warning, Code::Quoted, format!("\u{201c}{good}\u{201d}")),
@@ -381,7 +381,7 @@ fn layers_come_off_one_by_one() {
     assert_eq!(
         codes,
         [
-            Code::SurroundingWhiteSpace,
+            Code::SurroundingWhitespace,
             Code::Quoted,
             Code::BearerPrefix
         ]

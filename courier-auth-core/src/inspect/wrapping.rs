@@ -25,8 +25,8 @@ pub(super) fn unwrap(text: &str, findings: &mut Vec<Finding>) -> String {
     if token.contains(is_space) {
         findings.push(Finding::new(
             Error,
-            Code::WhiteSpaceInside,
-            "There is white space or a line break inside the token: it was wrapped by a terminal or \
+            Code::WhitespaceInside,
+            "There is whitespace or a line break inside the token: it was wrapped by a terminal or \
              an e-mail, or more than the token was copied. Copy it again; what follows is about the \
              token without it.",
         ));
@@ -120,8 +120,8 @@ fn layer(text: &str) -> Option<(String, Finding)> {
         return Some((
             trimmed.to_owned(),
             warning(
-                Code::SurroundingWhiteSpace,
-                "There is white space or a line break around the token: take it off before you \
+                Code::SurroundingWhitespace,
+                "There is whitespace or a line break around the token: take it off before you \
                  pass it on, since `signIn` takes the token as it is.",
             ),
         ));

@@ -82,7 +82,7 @@ fn says_no_more(user: &str, scope: &str, named: &str) {
     assert_eq!(words.iter().copied().find(names_a_user), None, "{sent:?}");
 }
 
-/// Where any language's notion of white space may split a string, written out.
+/// Where any language's notion of whitespace may split a string, written out.
 fn separates(c: char) -> bool {
     matches!(
         c,

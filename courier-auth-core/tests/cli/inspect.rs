@@ -37,7 +37,7 @@ async fn inspect_tells_good_from_bad() {
         .iter()
         .map(|finding| &finding["code"])
         .collect();
-    assert_eq!(codes[..2], ["surrounding-white-space", "bearer-prefix"]);
+    assert_eq!(codes[..2], ["surrounding-whitespace", "bearer-prefix"]);
     // Without quotes around it, which the shell takes apart.
     let run = self::run(&["inspect", "Authorization:", "Bearer", token.trim()], "").await;
     assert_eq!(run.code, 0, "{}", run.err);

@@ -22,7 +22,7 @@ async fn issue_prints_the_token_alone() {
     // And so it can be piped.
     let inspected = self::run(&["inspect", "--user", "user-1"], &run.out).await;
     assert_eq!(inspected.code, 0, "{}", inspected.out);
-    assert!(!inspected.out.contains("white-space"), "{}", inspected.out);
+    assert!(!inspected.out.contains("whitespace"), "{}", inspected.out);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ async fn one_clear_line(binary: &str) {
         (&[("COURIER_API_KEY", "")], "COURIER_API_KEY is empty"),
         (
             &[("COURIER_API_KEY", "pk_test canary")],
-            "COURIER_API_KEY contains white space",
+            "COURIER_API_KEY contains whitespace",
         ),
         (&[key, ("COURIER_BASE_URL", "courier")], "COURIER_BASE_URL"),
         (&[key, ("COURIER_BASE_URL", "http://example.com")], "https"),
