@@ -8,7 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use courier_auth_core::{CourierClient, CourierClientBuilder, Region};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -25,8 +28,8 @@ pub(crate) struct Connection {
     api_key_file: Option<PathBuf>,
 
     /// Where the workspace lives [default: us]
-    #[arg(long, value_enum)]
-    region: Option<Place>,
+    #[arg(long, value_parser = PossibleValuesParser::new(["us", "eu"]).try_map(|it| it.parse::<Region>()))]
+    region: Option<Region>,
 
     /// The address of Courier's API, for an emulator or a gateway [default: COURIER_BASE_URL, or the
     /// region's]
@@ -40,12 +43,6 @@ pub(crate) struct Connection {
     /// Trusts one more certificate authority (PEM), of a TLS-inspecting proxy for example
     #[arg(long, value_name = "FILE")]
     root_certificate: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Place {
-    Us,
-    Eu,
 }
 
 /// An API key, and where it comes from.
@@ -122,11 +119,10 @@ impl Connection {
         if let Some(url) = url {
             builder = builder.base_url(url);
         }
-        Ok(match self.region {
-            Some(Place::Us) => builder.region(Region::Us),
-            Some(Place::Eu) => builder.region(Region::Eu),
-            None => builder,
-        })
+        if let Some(region) = self.region {
+            builder = builder.region(region);
+        }
+        Ok(builder)
     }
 }
 
