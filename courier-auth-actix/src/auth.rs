@@ -14,7 +14,7 @@ use actix_web::{
     http::header::HeaderName,
     web::{self, ServiceConfig},
 };
-use courier_auth_core::{Endpoint, TokenProvider, TokenRequest};
+use courier_auth_core::{TokenProvider, TokenRequest, endpoint::Endpoint};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use crate::{

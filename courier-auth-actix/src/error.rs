@@ -1,7 +1,10 @@
 use std::{cell::RefCell, error::Error as StdError, fmt};
 
 use actix_web::{Error as ActixError, HttpResponse, ResponseError, http::StatusCode};
-use courier_auth_core::{Endpoint, Error, Reply};
+use courier_auth_core::{
+    Error,
+    endpoint::{Endpoint, Reply},
+};
 
 use crate::reply::{no_store, to_response};
 

@@ -11,7 +11,7 @@ use actix_web::{
     rt::time::timeout,
     web::Bytes,
 };
-use courier_auth_core::Reply;
+use courier_auth_core::endpoint::Reply;
 use futures_util::{StreamExt, stream};
 
 pub(crate) fn to_response(reply: Reply) -> HttpResponse {

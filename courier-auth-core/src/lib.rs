@@ -37,12 +37,12 @@
 //!
 //! In an actix-web app use `courier-auth-actix`, in an axum or tower app `courier-auth-tower`: they
 //! add the route that the browser calls and contain this crate. Use this one alone for another
-//! framework (see [`Endpoint`]), for a background job, or to render the token into a page.
+//! framework (see [`endpoint`]), for a background job, or to render the token into a page.
 //!
 //! # In the browser
 //!
 //! `js/session.js` in this crate is an ES module that signs a page in to Courier's web SDK and keeps
-//! its token fresh: [`Endpoint::script`] answers with it, and both adapters do at
+//! its token fresh: [`Endpoint::script`](endpoint::Endpoint::script) answers with it, and both adapters do at
 //! `/courier/session.js`. `js/session.d.ts` beside it describes its options.
 //!
 //! # What happens to a token
@@ -107,7 +107,7 @@ mod cache;
 mod client;
 #[cfg(feature = "emulator")]
 pub mod emulator;
-mod endpoint;
+pub mod endpoint;
 mod error;
 mod events;
 // Their examples use the emulator.
@@ -127,7 +127,6 @@ mod token;
 
 pub use cache::Status;
 pub use client::{CourierClient, CourierClientBuilder, Probe, Region};
-pub use endpoint::{Call, Endpoint, Reply};
 pub use error::{Error, ErrorKind};
 pub use provider::{TokenProvider, TokenProviderBuilder};
 pub use request::{TokenRequest, UserId};

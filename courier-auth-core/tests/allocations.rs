@@ -2,8 +2,9 @@
 
 use allocation_counter::measure;
 use courier_auth_core::{
-    Endpoint, Scope, TokenProvider, TokenRequest,
+    Scope, TokenProvider, TokenRequest,
     emulator::{Emulator, EmulatorServer},
+    endpoint::Endpoint,
 };
 use futures_util::FutureExt;
 

@@ -2,7 +2,7 @@
 
 mod endpoint;
 
-use courier_auth_core::{Endpoint, TokenRequest};
+use courier_auth_core::{TokenRequest, endpoint::Endpoint};
 use endpoint::{PATHS, Seen, USER_HEADER};
 
 #[tokio::test]

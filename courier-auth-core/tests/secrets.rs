@@ -15,8 +15,9 @@ use std::{
 };
 
 use courier_auth_core::{
-    CourierClient, Endpoint, Error, Reply, Scope, TokenProvider, TokenRequest,
+    CourierClient, Error, Scope, TokenProvider, TokenRequest,
     emulator::{Emulator, ErrorBody, Fault},
+    endpoint::{Endpoint, Reply},
 };
 use futures_util::future::join_all;
 use tracing_subscriber::{

@@ -4,7 +4,10 @@ use std::{
 };
 
 use axum_core::response::Response;
-use courier_auth_core::{Call, Endpoint, Reply, TokenProvider};
+use courier_auth_core::{
+    TokenProvider,
+    endpoint::{Call, Endpoint, Reply},
+};
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderName, Request, request::Parts};
 use http_body::Body;

@@ -1,7 +1,7 @@
 use std::{error::Error as StdError, fmt, sync::Mutex, sync::PoisonError};
 
 use axum_core::response::{IntoResponse, Response};
-use courier_auth_core::{Error, Reply};
+use courier_auth_core::{Error, endpoint::Reply};
 use http::StatusCode;
 
 use crate::reply::response;

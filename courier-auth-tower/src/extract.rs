@@ -1,7 +1,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
-use courier_auth_core::{Reply, Token};
+use courier_auth_core::{Token, endpoint::Reply};
 use http::request::Parts;
 
 use crate::{courier::Handle, error::CourierTokenRejection};

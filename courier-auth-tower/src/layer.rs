@@ -1,7 +1,7 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use axum_core::extract::FromRequestParts;
-use courier_auth_core::{Endpoint, TokenProvider};
+use courier_auth_core::{TokenProvider, endpoint::Endpoint};
 use tower_layer::Layer;
 
 use crate::{

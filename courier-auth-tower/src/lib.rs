@@ -287,17 +287,17 @@ pub use courier_auth_core::RedisCache;
 #[cfg(feature = "emulator")]
 #[doc(inline)]
 pub use courier_auth_core::emulator;
-#[doc(inline)]
-pub use courier_auth_core::inspect;
 #[cfg(feature = "hmac")]
 #[expect(deprecated, reason = "deprecated for those who use it")]
 pub use courier_auth_core::user_signature;
 pub use courier_auth_core::{
-    Call, CourierClient, CourierClientBuilder, Endpoint, Error, ErrorKind, Probe, Region, Reply,
-    Scope, Status, Token, TokenId, TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
+    CourierClient, CourierClientBuilder, Error, ErrorKind, Probe, Region, Scope, Status, Token,
+    TokenId, TokenProvider, TokenProviderBuilder, TokenRequest, UserId,
 };
 #[cfg(feature = "shared-cache")]
 pub use courier_auth_core::{SharedCache, SharedCacheError, SharedCacheStatus};
+#[doc(inline)]
+pub use courier_auth_core::{endpoint, inspect};
 
 pub use self::{
     error::CourierTokenRejection, extract::CourierToken, future::ResponseFuture,

@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
 use axum_core::{body::Body, response::Response};
-use courier_auth_core::Reply;
+use courier_auth_core::endpoint::Reply;
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONTENT_LENGTH, ETAG, RETRY_AFTER},

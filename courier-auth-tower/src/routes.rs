@@ -10,7 +10,7 @@ use axum::{
     response::Response,
     routing::{MethodRouter, any_service},
 };
-use courier_auth_core::Endpoint;
+use courier_auth_core::endpoint::Endpoint;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Map},

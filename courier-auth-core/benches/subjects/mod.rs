@@ -3,8 +3,9 @@
 use std::{future::Future, time::Duration};
 
 use courier_auth_core::{
-    Call, Endpoint, Reply, Token, TokenProvider, TokenRequest,
+    Token, TokenProvider, TokenRequest,
     emulator::{Emulator, EmulatorServer},
+    endpoint::{Call, Endpoint, Reply},
 };
 use futures_util::{FutureExt, future::join_all};
 use tokio::runtime::Runtime;

@@ -1,3 +1,5 @@
+//! The token endpoint for another web framework than actix-web, axum and tower.
+
 mod body;
 #[cfg(test)]
 mod fuzz;
@@ -26,7 +28,7 @@ pub use self::reply::Reply;
 /// the browser helper beside the token.
 ///
 /// ```
-/// # async fn example(endpoint: courier_auth_core::Endpoint) {
+/// # async fn example(endpoint: courier_auth_core::endpoint::Endpoint) {
 /// use courier_auth_core::TokenRequest;
 ///
 /// let headers = [("if-none-match", b"\"hkzAOoyVoVoTQz_Iwlc8pQ\"".as_slice())];

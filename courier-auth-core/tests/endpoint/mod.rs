@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use courier_auth_core::{
-    Endpoint, TokenProvider,
+    TokenProvider,
     emulator::{Emulator, EmulatorServer, Fault},
+    endpoint::Endpoint,
 };
 use serde::Deserialize;
 use serde_json::Value;
