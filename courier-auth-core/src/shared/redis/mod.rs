@@ -89,6 +89,7 @@ impl RedisCache {
             ..self
         })
     }
+
     fn from_source(source: Source) -> Self {
         Self {
             prefix: DEFAULT_PREFIX.into(),
