@@ -172,6 +172,7 @@ pub use auth::CourierAuth;
 #[cfg(feature = "redis")]
 pub use courier_auth_core::RedisCache;
 #[cfg(feature = "emulator")]
+#[doc(inline)]
 pub use courier_auth_core::emulator;
 #[cfg(feature = "hmac")]
 #[expect(deprecated, reason = "deprecated for those who use it")]
