@@ -188,7 +188,7 @@ impl Bench {
 
     async fn measure(&self) -> Row {
         let (mut usual, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
-        let bypassing = || self.with.status().shared_cache.unwrap().bypassing;
+        let is_open = || self.with.status().shared_cache.unwrap().circuit_open;
         let errors = || self.with.status().shared_cache.unwrap().errors;
         let mut errors_when_open = None;
         let start = Instant::now();
@@ -197,7 +197,7 @@ impl Bench {
             user += 1;
             let user = format!("user-{user}");
             usual.push(wait_of(&self.without, &user).await);
-            let open = bypassing();
+            let open = is_open();
             if open {
                 errors_when_open.get_or_insert_with(errors);
             }

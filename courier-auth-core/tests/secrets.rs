@@ -349,7 +349,7 @@ async fn shared_cache(record: &Record) -> Vec<String> {
     record.show(&provider);
     record.show(&provider.status());
     let shared = provider.status().shared_cache.unwrap();
-    assert!(shared.errors > 1 && shared.bypassing && shared.last_error.is_some());
+    assert!(shared.errors > 1 && shared.circuit_open && shared.last_error.is_some());
 
     let malformed = TokenProvider::builder(KEY).previous_api_key(format!("{OTHER} {OTHER}"));
     record.show(&malformed);

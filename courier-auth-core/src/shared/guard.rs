@@ -110,7 +110,7 @@ impl Guard {
             bypassed: counts.bypassed.load(Ordering::Relaxed),
             poisoned: counts.poisoned.load(Ordering::Relaxed),
             yielded: counts.yielded.load(Ordering::Relaxed),
-            bypassing: self.is_bypassed(),
+            circuit_open: self.is_bypassed(),
             last_error: self.trouble.last_error(),
         }
     }

@@ -17,7 +17,7 @@ pub struct SharedCacheStatus {
     /// Background refreshes that were left to another replica.
     pub yielded: u64,
     /// Whether the store is left alone at the moment because it failed.
-    pub bypassing: bool,
+    pub circuit_open: bool,
     /// What went wrong last, however long ago.
     pub last_error: Option<String>,
 }

@@ -205,7 +205,7 @@ async fn a_burst_while_it_is_away(kind: Kind) {
     join_all(users.iter().map(|user| token(&courier, &replica, user))).await;
     assert_eq!(courier.token_requests(), before + users.len());
     let counts = counts(&replica);
-    assert!(counts.bypassing);
+    assert!(counts.circuit_open);
     let error = counts.last_error.unwrap_or_default();
     let url = proxy.url();
     let address = url.trim_start_matches("redis://").trim_end_matches('/');
@@ -249,7 +249,7 @@ pub(crate) async fn is_endured(courier: &EmulatorServer, replica: &TokenProvider
     join_all(users.iter().map(|user| token(courier, replica, user))).await;
     assert_eq!(courier.token_requests(), issued + 100);
 
-    eventually(async || counts(replica).bypassing).await;
+    eventually(async || counts(replica).circuit_open).await;
     let counts = counts(replica);
     // Five in a row open a breaker, of which there are two, and then there is a probe at a time.
     // What was under way with them fails as well: as many as there are calls to Courier.
@@ -265,7 +265,7 @@ pub(crate) async fn is_endured(courier: &EmulatorServer, replica: &TokenProvider
 async fn is_left_alone(courier: &EmulatorServer, replica: &TokenProvider, proxy: &Proxy) {
     // Writes that were under way end in time.
     sleep(Duration::from_millis(500)).await;
-    eventually(async || counts(replica).bypassing).await;
+    eventually(async || counts(replica).circuit_open).await;
     let (errors, connections) = (counts(replica).errors, proxy.connections());
     for user in 0..100 {
         token(courier, replica, &format!("alone-{errors}-{user}")).await;
@@ -316,7 +316,7 @@ async fn is_over(courier: &EmulatorServer, replica: &TokenProvider, redis: &Serv
         counts(replica).hits == hits + 1
     })
     .await;
-    eventually(async || !counts(replica).bypassing).await;
+    eventually(async || !counts(replica).circuit_open).await;
 }
 
 /// The replica knows what is wrong, unless the machine was too busy to find out.

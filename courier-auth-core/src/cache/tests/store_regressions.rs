@@ -179,7 +179,7 @@ async fn id_web_1640_a_store_that_comes_back_is_used_again() {
     let calls = first.courier.calls();
     first.replica(&store).get("alice").await.unwrap();
     assert_eq!(first.courier.calls(), calls);
-    assert!(!first.store_status().bypassing);
+    assert!(!first.store_status().circuit_open);
 }
 
 /// A timeout of Redis was an exception of the app's.
