@@ -136,6 +136,26 @@ async fn botocore_2189_short_tokens_do_not_storm() {
     }
 }
 
+/// The machine's clock is ahead and nothing says what time it is at Courier: to it each new token was
+/// about to end, and the next one was asked for at once.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_ahead_is_no_storm() {
+    for (lifetime, ahead) in [(300, 230), (900, 700), (3600, 50 * 60)] {
+        let world = World::new(Duration::from_secs(lifetime), 10);
+        world.courier.send_no_date();
+        world.clock.set_forward(Duration::from_secs(ahead));
+        for _ in 0..lifetime - ahead {
+            world.get("alice").await.unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        // One to begin with, one after two thirds or more of what is left.
+        let calls = world.courier.calls();
+        assert!(calls <= 2, "{lifetime} s: {calls}");
+        let status = world.cache.status();
+        assert!(status.last_error.is_none(), "{status:?}");
+    }
+}
+
 /// Jitter cancelled the buffer that it was added to.
 #[test]
 fn smithy_3402_jitter_never_delays_a_refresh() {
