@@ -103,6 +103,26 @@ async fn background_refreshes_leave_room_for_callers_that_wait() {
     assert_eq!(start.elapsed(), Duration::from_secs(1));
 }
 
+/// What Courier refuses is of no use until then, even if it is due for a refresh anyway.
+#[tokio::test(start_paused = true)]
+async fn who_reports_a_refused_token_is_no_background_refresh() {
+    let world = World::new(HOUR, 1000);
+    let refused = world.get("alice").await.unwrap();
+    for n in 0..12 {
+        world.get(&format!("u{n}")).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(46 * 60)).await;
+    world.courier.set_mood(Mood::Slow(Duration::from_secs(1)));
+    for n in 0..12 {
+        world.get(&format!("u{n}")).await.unwrap();
+    }
+    settle().await;
+    assert_eq!(world.courier.running(), 12);
+    let (grant, wish) = (world.grant("alice"), Wish::Other(refused.id()));
+    let token = world.cache.get(&grant, wish).await.unwrap();
+    assert_ne!(token.id(), refused.id());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_was_skipped_is_made_up_for() {
     let world = World::new(HOUR, 1000);
