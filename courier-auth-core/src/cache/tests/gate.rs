@@ -356,6 +356,35 @@ async fn one_users_403_is_not_everybodys() {
     assert!(world.courier.calls() < 125, "{}", world.courier.calls());
 }
 
+/// A firewall dislikes two users' ids, and everybody else gets tokens meanwhile.
+#[tokio::test(start_paused = true)]
+async fn two_users_403_is_not_the_keys_while_others_get_tokens() {
+    let world = World::new(HOUR, 1000);
+    for (forbidden, other) in [("'or'1'='1", "bob"), ("<script>", "dave")] {
+        world.courier.set_mood(Mood::Status(403, None));
+        world.get(forbidden).await.unwrap_err();
+        assert!(!world.cache.status().api_key_refused, "{forbidden}");
+        world.courier.set_mood(Mood::Ok);
+        world.get(other).await.unwrap();
+    }
+}
+
+/// A call that was made with the old key ends well after the new one was refused.
+#[tokio::test(start_paused = true)]
+async fn what_the_old_key_may_do_says_nothing_of_the_new_one() {
+    let world = World::new(HOUR, 1000);
+    world.courier.set_mood(Mood::Slow(Duration::from_secs(1)));
+    let early = ask(&world, "alice");
+    settle().await;
+    world.cache.set_api_key("mistyped".into()).unwrap();
+    world.courier.set_mood(Mood::Status(401, None));
+    world.get("bob").await.unwrap_err();
+    early.await.unwrap().unwrap();
+    assert!(world.cache.status().api_key_refused);
+    world.get("carol").await.unwrap_err();
+    assert_eq!(world.courier.calls(), 2, "nobody else is tried");
+}
+
 /// A key that may do nothing: the second user hears it from Courier, the third does not ask.
 #[tokio::test(start_paused = true)]
 async fn two_users_403_is_the_keys() {
