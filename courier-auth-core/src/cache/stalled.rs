@@ -50,3 +50,22 @@ impl StalledFlights {
 
 /// With many new users at once there is no room for a while, and it is no stray that takes it.
 const SEARCH_GAP: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::cache::tests::World;
+
+    /// Each would keep the memory of its flight.
+    #[tokio::test(start_paused = true)]
+    async fn flights_that_have_ended_are_forgotten() {
+        let world = World::new(Duration::from_secs(3600), 10);
+        for n in 0..1000 {
+            world.get(&n.to_string()).await.unwrap();
+        }
+        let state = world.cache.shared.stalled.0.lock().unwrap();
+        assert!(state.flights.len() < 50, "{}", state.flights.len());
+    }
+}
