@@ -205,6 +205,21 @@ fn a_flight_that_was_taken_over_does_not_try_again_when_its_runtime_wakes_up() {
     assert!(cache.status().last_error.is_none(), "nothing went wrong");
 }
 
+/// Nor does an answer that waited for it, which may have been about another key long ago.
+#[test]
+fn what_a_flight_that_was_taken_over_failed_with_says_nothing() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::WantsKey("another", Duration::from_secs(1)));
+    let frozen = runtime();
+    ask_briefly(&frozen, &cache);
+    courier.set_mood(Mood::Ok);
+    ask(&cache).unwrap();
+    frozen.block_on(async { tokio::time::sleep(Duration::from_millis(500)).await });
+    assert_eq!(courier.calls(), 2);
+    let status = cache.status();
+    assert!(!status.api_key_refused && status.last_error.is_none());
+}
+
 /// Whoever waits takes over in a slot that knows nothing of the old flight.
 #[test]
 fn a_stranded_flight_of_a_user_who_was_invalidated_gives_its_permit_back() {
@@ -322,6 +337,19 @@ fn a_slot_of_an_invalidated_user_is_out_of_use() {
     ask(&cache).unwrap();
     let slot = Arc::clone(&cache.shared.users.slot(&grant().user_id));
     cache.invalidate("alice");
+    assert!(slot.lock().detached);
+}
+
+/// Nor is one that has made room for the bare token: what is put into it is lost.
+#[test]
+fn a_slot_that_is_no_more_than_a_token_is_out_of_use() {
+    let (cache, courier) = cache(None);
+    courier.set_mood(Mood::Slow(Duration::from_millis(200)));
+    let home = runtime();
+    ask_briefly(&home, &cache);
+    let slot = Arc::clone(&cache.shared.users.slot(&grant().user_id));
+    assert!(!slot.lock().detached);
+    home.block_on(cache.get(&grant(), Wish::Any)).unwrap();
     assert!(slot.lock().detached);
 }
 
