@@ -313,5 +313,18 @@ mod tests {
             assert_eq!(after, Duration::from_secs(expected));
             now += after;
         }
+        // The next outage may be a short one.
+        breaker.close();
+        assert_eq!(breaker.open(breaker.epoch(), now, down(), 0.5), Some(FIRST));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_as_long_as_was_asked_for_up_to_the_longest() {
+        for (asked, expected) in [(3, 5), (30, 30), (600, 60)] {
+            let breaker = Breaker::new(FIRST, LONGEST);
+            let reason = down().with_retry_after(Duration::from_secs(asked));
+            let pause = breaker.open(0, Instant::now(), reason, 0.5);
+            assert_eq!(pause, Some(Duration::from_secs(expected)));
+        }
     }
 }

@@ -269,6 +269,28 @@ async fn failures_from_before_an_outage_do_not_count_after_it() {
     assert!(gate.is_open());
 }
 
+/// Or one that is forbidden would do when the key is tried again, and nobody else's turn would come.
+#[tokio::test(start_paused = true)]
+async fn refusals_from_before_a_pause_do_not_count_after_it() {
+    use crate::cache::{admission::Urgency, upstream::Gate};
+
+    let gate = Gate::new(crate::client::Region::Us);
+    let now = tokio::time::Instant::now;
+    let forbidden = Error::new(ErrorKind::ApiKeyRefused, "no").with_status(403);
+    let admit = || gate.admit(Urgency::Foreground, now());
+
+    let early = admit().unwrap().epochs;
+    for user in ["1", "2", "3", "4"] {
+        gate.record(Err(&forbidden), user, early, now());
+    }
+    assert!(gate.is_key_refused());
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let probe = admit().unwrap();
+    gate.record(Err(&forbidden), "1", probe.epochs, now());
+    drop(probe);
+    admit().unwrap();
+}
+
 /// Whose scopes differ in every request, such as those of tenants named in a path.
 #[tokio::test(start_paused = true)]
 async fn one_user_with_many_scopes_does_not_fill_the_queue() {
