@@ -407,6 +407,21 @@ async fn what_the_old_key_may_do_says_nothing_of_the_new_one() {
     assert_eq!(world.courier.calls(), 2, "nobody else is tried");
 }
 
+/// Nor does what it may not do: the new one is there to be tried at once.
+#[tokio::test(start_paused = true)]
+async fn a_late_refusal_of_the_old_key_does_not_stop_the_new_one() {
+    use crate::cache::{admission::Urgency, upstream::Gate};
+
+    let gate = Gate::new(crate::client::Region::Us);
+    let now = tokio::time::Instant::now;
+    let refused = Error::new(ErrorKind::ApiKeyRefused, "no").with_status(401);
+    let early = gate.admit(Urgency::Foreground, now()).unwrap();
+    gate.key_changed();
+    gate.record(Err(&refused), "1", early.epochs, now());
+    assert!(!gate.is_key_refused());
+    gate.admit(Urgency::Foreground, now()).unwrap();
+}
+
 /// A key that may do nothing: the second user hears it from Courier, the third does not ask.
 #[tokio::test(start_paused = true)]
 async fn two_users_403_is_the_keys() {
