@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{Mood, World, settle};
-use crate::cache::{Caller, Wish};
+use crate::{
+    cache::{Caller, Wish},
+    error::ErrorKind,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -22,6 +25,23 @@ async fn a_token_that_is_over_on_arrival_is_not_handed_out() {
     let token = caller.await.unwrap().unwrap();
     assert_eq!(world.courier.calls(), 2);
     assert!(token.remaining(world.clock.now()) > HOUR / 2);
+}
+
+/// It waited a moment for a better token, and then for any.
+#[tokio::test(start_paused = true)]
+async fn whoever_loses_its_token_while_it_waits_does_not_begin_to_wait_anew() {
+    let world = World::new(HOUR, 10);
+    world.get("alice").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(56 * 60)).await;
+    world.courier.set_mood(Mood::Hang);
+    let (cache, grant) = (world.cache.clone(), world.grant("alice"));
+    let start = tokio::time::Instant::now();
+    let caller = tokio::spawn(async move { cache.get(&grant, Wish::Any).await });
+    settle().await;
+    world.clock.sleep(HOUR);
+    let error = caller.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(start.elapsed() < Duration::from_millis(5100));
 }
 
 /// Each report counted as replaced, though Courier was not asked.
