@@ -269,6 +269,23 @@ async fn failures_from_before_an_outage_do_not_count_after_it() {
     assert!(gate.is_open());
 }
 
+/// The probe is refused, which proves that Courier is there.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_ends_an_outage() {
+    for status in [400, 401] {
+        let world = World::new(HOUR, 1000);
+        world.courier.set_mood(Mood::Status(503, None));
+        for n in 0..5 {
+            world.get(&format!("u{n}")).await.unwrap_err();
+        }
+        assert!(world.cache.status().circuit_open);
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        world.courier.set_mood(Mood::Status(status, None));
+        world.get("probe").await.unwrap_err();
+        assert!(!world.cache.status().circuit_open, "{status}");
+    }
+}
+
 /// Or one that is forbidden would do when the key is tried again, and nobody else's turn would come.
 #[tokio::test(start_paused = true)]
 async fn refusals_from_before_a_pause_do_not_count_after_it() {
