@@ -74,3 +74,32 @@ async fn who_leaves_without_a_good_token_is_not_counted() {
     come(&world, "late").await;
     assert_eq!(evictions.take(), 0);
 }
+
+/// The seats were kept for users who had been here often and would not be again, and those who came
+/// were forgotten from one page view to the next: with twice the seats that were needed, up to a fifth
+/// of the calls to Courier was for nothing.
+#[tokio::test(start_paused = true)]
+async fn who_is_here_is_asked_for_once_while_others_come_and_go() {
+    const SEATS: usize = 1000;
+    const HERE: usize = SEATS / 2;
+    for (views, percent) in [(10, 1), (3, 5)] {
+        let world = World::new(HOUR, SEATS);
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut users: Vec<_> = (0..HERE).map(|user| (user, 0)).collect();
+        let mut came = HERE;
+        while came < 10 * SEATS {
+            let (user, seen) = &mut users[random.usize(..HERE)];
+            world.get(&format!("user-{user}")).await.unwrap();
+            *seen += 1;
+            if *seen == views {
+                (*user, *seen) = (came, 0);
+                came += 1;
+            }
+        }
+        let calls = world.courier.calls();
+        assert!(
+            calls <= came + came * percent / 100,
+            "{calls} calls for {came} users who looked at {views} pages"
+        );
+    }
+}
