@@ -156,7 +156,7 @@ pub enum ErrorKind {
     /// user are being fetched at once.
     Overloaded,
     /// Courier answered with something that is not a token for this user.
-    BadAnswer,
+    InvalidResponse,
     /// The task calling Courier was lost, or no Tokio runtime is available.
     Runtime,
 }
@@ -179,7 +179,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::CircuitOpen => "circuit_open",
             Self::Overloaded => "overloaded",
-            Self::BadAnswer => "bad_answer",
+            Self::InvalidResponse => "invalid_response",
             Self::Runtime => "runtime",
         }
     }
@@ -196,7 +196,7 @@ impl ErrorKind {
             | Self::Configuration
             | Self::ApiKeyRefused
             | Self::RequestRefused
-            | Self::BadAnswer => false,
+            | Self::InvalidResponse => false,
         }
     }
 }

@@ -215,7 +215,7 @@ impl Token {
         let lifetime = claims.lifetime(grant.terms.lifetime).min(life + age);
         // No use in a token that ends before a browser has used it; asking again would be a storm.
         if life <= Windows::new(grant.terms.lifetime, 0.0).grace {
-            return Err(bad_answer(
+            return Err(invalid_response(
                 "Courier issued a token that has expired or is about to: check this machine's \
                  clock and the requested lifetime",
             ));
@@ -297,7 +297,7 @@ pub(crate) fn is_plain(text: &str) -> bool {
 
 fn check_shape(token: &str) -> Result<(), Error> {
     if token.is_empty() || matches!(token, "null" | "undefined") {
-        return Err(bad_answer("Courier answered with an empty token"));
+        return Err(invalid_response("Courier answered with an empty token"));
     }
     if token.len() > MAX_TOKEN_BYTES {
         return Err(too_long());
@@ -310,24 +310,26 @@ fn check_shape(token: &str) -> Result<(), Error> {
     };
     // All bytes, instead of up to the first that is unknown: the compiler does many at a time.
     if !token.bytes().fold(true, |all, byte| all & known(byte)) {
-        return Err(bad_answer("Courier's token contains invalid characters"));
+        return Err(invalid_response(
+            "Courier's token contains invalid characters",
+        ));
     }
     Ok(())
 }
 
 fn too_long() -> Error {
-    bad_answer("Courier answered with a token of more than 16 KiB, which no header carries")
+    invalid_response("Courier answered with a token of more than 16 KiB, which no header carries")
 }
 
 fn wrong_user() -> Error {
-    bad_answer(
+    invalid_response(
         "Courier answered with a token that is not for exactly the requested user; it was thrown \
          away",
     )
 }
 
-fn bad_answer(message: impl Into<Cow<'static, str>>) -> Error {
-    Error::new(ErrorKind::BadAnswer, message)
+fn invalid_response(message: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidResponse, message)
 }
 
 fn since_epoch(time: SystemTime) -> f64 {
@@ -381,7 +383,10 @@ mod tests {
         let token = accept("alice").unwrap();
         assert_eq!((token.user_id(), token.as_str()), ("alice", "opaque"));
         for other in ["bob", "alic", "alicealice", ""] {
-            assert_eq!(accept(other).unwrap_err().kind(), ErrorKind::BadAnswer);
+            assert_eq!(
+                accept(other).unwrap_err().kind(),
+                ErrorKind::InvalidResponse
+            );
         }
     }
 }

@@ -52,9 +52,9 @@ async fn asks_for_exactly_what_the_request_says() {
 /// Which answers are repeated, as Courier's own SDKs do it.
 #[tokio::test]
 async fn statuses() {
-    use ErrorKind::{ApiKeyRefused, BadAnswer, RateLimited, RequestRefused, Unavailable};
+    use ErrorKind::{ApiKeyRefused, InvalidResponse, RateLimited, RequestRefused, Unavailable};
     for (status, kind, transient, calls) in [
-        (302, BadAnswer, false, 1),
+        (302, InvalidResponse, false, 1),
         (400, RequestRefused, false, 1),
         (401, ApiKeyRefused, false, 1),
         (403, ApiKeyRefused, false, 1),
@@ -175,20 +175,20 @@ async fn error_bodies() {
 /// Half an answer, none at all, or one that is no token: nothing is followed, nothing is cached.
 #[tokio::test]
 async fn torn_sockets_and_false_tokens() {
-    use ErrorKind::{BadAnswer, Timeout, Unavailable};
+    use ErrorKind::{InvalidResponse, Timeout, Unavailable};
     let elsewhere = Emulator::start().await.unwrap();
     let redirect = format!("{}/auth/issue-token", elsewhere.url());
     let cases = [
         (Fault::Reset, Unavailable, 3),
-        (Fault::TornHead, Unavailable, 3),
-        (Fault::TornBody, Unavailable, 3),
+        (Fault::TruncatedHead, Unavailable, 3),
+        (Fault::TruncatedBody, Unavailable, 3),
         (Fault::Hang, Timeout, 3),
         (Fault::SlowBody(Duration::from_secs(30)), Timeout, 3),
-        (Fault::Html, BadAnswer, 1),
-        (Fault::OversizedToken, BadAnswer, 1),
-        (Fault::WrongUser("alice".into()), BadAnswer, 1),
-        (Fault::ShortLife(Duration::from_secs(1)), BadAnswer, 1),
-        (Fault::Redirect(redirect), BadAnswer, 1),
+        (Fault::Html, InvalidResponse, 1),
+        (Fault::OversizedToken, InvalidResponse, 1),
+        (Fault::WrongUser("alice".into()), InvalidResponse, 1),
+        (Fault::ShortLife(Duration::from_secs(1)), InvalidResponse, 1),
+        (Fault::Redirect(redirect), InvalidResponse, 1),
     ];
     join_all(cases.map(async |(fault, kind, calls)| {
         let courier = Emulator::start().await.unwrap();
@@ -244,7 +244,7 @@ async fn an_answer_without_end_is_cut_off() {
     let client = CourierClient::builder("pk_test").base_url(url).build();
     let request = TokenRequest::for_user("user-1");
     let error = client.unwrap().issue_token(&request).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::BadAnswer);
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     // The rest is what the sockets hold.
     assert!(server.await.unwrap() < MANY);
 }
@@ -264,7 +264,7 @@ async fn what_was_refused_is_not_cached() {
         let request = TokenRequest::for_user("user-1");
         courier.fail_next(1, fault.clone());
         let error = provider.token(&request).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::BadAnswer, "{fault:?}");
+        assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{fault:?}");
         // Until the backoff has passed.
         let token = tokio::time::timeout(Duration::from_secs(20), async {
             loop {

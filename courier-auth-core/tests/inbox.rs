@@ -189,7 +189,7 @@ async fn marking_read_is_what_the_users_browser_would_send() {
 
 #[tokio::test]
 async fn what_the_inbox_answers() {
-    use ErrorKind::{BadAnswer, RateLimited, RequestRefused, Unavailable};
+    use ErrorKind::{InvalidResponse, RateLimited, RequestRefused, Unavailable};
     let done = r#"{"data":{"read":true}}"#;
     for (answers, times) in [
         (vec![(200, done)], 1),
@@ -224,10 +224,10 @@ async fn what_the_inbox_answers() {
             1,
             "refused",
         ),
-        (200, r#"{"data":null}"#, BadAnswer, 1, "did not say"),
-        (200, r#"{"data":{}}"#, BadAnswer, 1, "did not say"),
-        (200, "<html>", BadAnswer, 1, "see whether the URL"),
-        (200, "", BadAnswer, 1, "see whether the URL"),
+        (200, r#"{"data":null}"#, InvalidResponse, 1, "did not say"),
+        (200, r#"{"data":{}}"#, InvalidResponse, 1, "did not say"),
+        (200, "<html>", InvalidResponse, 1, "see whether the URL"),
+        (200, "", InvalidResponse, 1, "see whether the URL"),
         (
             401,
             r#"{"message":"Unauthorized"}"#,
@@ -237,7 +237,7 @@ async fn what_the_inbox_answers() {
         ),
         (403, "", RequestRefused, 1, "accepts JWTs"),
         (404, "", RequestRefused, 1, "URL of the inbox"),
-        (307, "", BadAnswer, 1, "redirect"),
+        (307, "", InvalidResponse, 1, "redirect"),
         (429, "", RateLimited, 3, "limits"),
         (500, "", Unavailable, 3, "cannot answer"),
         (0, "", Unavailable, 3, "broke off"),

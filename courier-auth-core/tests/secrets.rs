@@ -183,8 +183,8 @@ fn faults() -> Vec<Option<Fault>> {
     let mut faults: Vec<_> = [400, 401, 403, 429, 503].map(quotes_the_key).into();
     faults.extend([
         Fault::Reset,
-        Fault::TornHead,
-        Fault::TornBody,
+        Fault::TruncatedHead,
+        Fault::TruncatedBody,
         Fault::Html,
         Fault::OversizedToken,
         Fault::WrongUser("alice".into()),

@@ -202,7 +202,7 @@ async fn canaries_show_nowhere() {
         Fault::status_with(429, &[("retry-after", "30")]),
         Fault::status(503),
         Fault::Reset,
-        Fault::TornBody,
+        Fault::TruncatedBody,
         Fault::Html,
         Fault::WrongUser("alice".into()),
         Fault::OversizedToken,

@@ -77,7 +77,7 @@ impl FlightTask {
             metrics::clocks(clock.now().wall, date);
         }
         let token = Token::accept(issued, &self.grant, sent, clock.clone());
-        // A token that cannot be used is a bad answer like any other.
+        // A token that cannot be used is an invalid response like any other.
         tries.end(token.as_ref().map(|_token| ()));
         self.sent = Some(sent);
         Ending::Asked(token)

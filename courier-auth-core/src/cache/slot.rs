@@ -296,7 +296,7 @@ impl Variant {
             let least = old.remaining(now) + MEASURING_ERROR;
             if !replaces && token.remaining(now) <= least {
                 return Err(Error::new(
-                    ErrorKind::BadAnswer,
+                    ErrorKind::InvalidResponse,
                     "Courier answered with a token that lives no longer than the last one",
                 ));
             }

@@ -83,7 +83,7 @@ impl Answer {
             let content_type = self.header("content-type").unwrap_or("not given");
             let content_type: String = content_type.chars().take(MAX_TYPE_CHARS).collect();
             return Err(Error::new(
-                ErrorKind::BadAnswer,
+                ErrorKind::InvalidResponse,
                 format!(
                     "Courier's answer holds no token (content type {content_type:?}): see whether \
                      the base URL is that of Courier's API",
@@ -115,7 +115,7 @@ impl Answer {
         let error = |kind, message: String| Err(Error::new(kind, message).with_status(status));
         let Ok(body) = serde_json::from_slice::<Body>(&self.body) else {
             return error(
-                ErrorKind::BadAnswer,
+                ErrorKind::InvalidResponse,
                 "Courier's inbox answered with something other than GraphQL: see whether the URL \
                  is that of its inbox API"
                     .to_owned(),
@@ -130,7 +130,7 @@ impl Answer {
         }
         match body.data.as_ref().and_then(|data| data.get(field)) {
             None => error(
-                ErrorKind::BadAnswer,
+                ErrorKind::InvalidResponse,
                 "Courier's inbox did not say whether it did what it was asked for".to_owned(),
             ),
             Some(Value::Bool(false)) => error(
@@ -179,7 +179,7 @@ impl Answer {
                 format!("Courier cannot answer at the moment ({status}{said})"),
             ),
             300..=399 => (
-                ErrorKind::BadAnswer,
+                ErrorKind::InvalidResponse,
                 format!(
                     "Courier's address answers with a redirect ({status}), which is not followed: \
                      see whether the base URL is that of Courier's API"

@@ -34,16 +34,16 @@ pub enum Ending {
     /// Not at all: the connection is reset.
     Reset,
     /// Half a status line, then the connection is closed.
-    TornHead,
+    TruncatedHead,
     /// The head with the full `content-length` and half the body, then the connection is closed.
-    TornBody,
+    TruncatedBody,
     /// In full, but the body comes in small pieces spread over this time.
     SlowBody(Duration),
 }
 
 impl Ending {
     pub(super) fn sends_status(self) -> bool {
-        !matches!(self, Self::Hang | Self::Reset | Self::TornHead)
+        !matches!(self, Self::Hang | Self::Reset | Self::TruncatedHead)
     }
 
     pub(super) fn sends_everything(self) -> bool {

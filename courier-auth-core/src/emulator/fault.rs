@@ -32,9 +32,9 @@ pub enum Fault {
     /// No answer; the connection is reset before any byte.
     Reset,
     /// Half a status line, then the connection is closed.
-    TornHead,
+    TruncatedHead,
     /// Half of the announced body, then the connection is closed.
-    TornBody,
+    TruncatedBody,
     /// The right answer, but its body comes in small pieces spread over this time.
     SlowBody(Duration),
     /// 200 with a token of more than 17 KiB. Nothing else is wrong with it.
@@ -193,7 +193,7 @@ mod tests {
     fn counted_faults_come_first_and_in_order() {
         let mut faults = Faults::default();
         faults.stand(Fault::Hang);
-        faults.push(0, Fault::TornHead);
+        faults.push(0, Fault::TruncatedHead);
         faults.push(2, Fault::Reset);
         faults.push(1, Fault::Opaque);
         let taken = [(); 5].map(|()| faults.take(&[]));

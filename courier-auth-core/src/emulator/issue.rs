@@ -82,8 +82,8 @@ impl Emulator {
             Some(Fault::Latency(latency)) => delay = *latency,
             Some(Fault::Hang) => ending = Ending::Hang,
             Some(Fault::Reset) => ending = Ending::Reset,
-            Some(Fault::TornHead) => ending = Ending::TornHead,
-            Some(Fault::TornBody) => ending = Ending::TornBody,
+            Some(Fault::TruncatedHead) => ending = Ending::TruncatedHead,
+            Some(Fault::TruncatedBody) => ending = Ending::TruncatedBody,
             Some(Fault::SlowBody(time)) => ending = Ending::SlowBody(*time),
             _ => {}
         }

@@ -209,8 +209,8 @@ async fn tear(mut stream: TcpStream, answer: &Answer) -> io::Result<()> {
     match answer.ending {
         // Closed with a linger time of zero, a socket sends RST instead of FIN.
         Ending::Reset => return stream.set_zero_linger(),
-        Ending::TornHead => stream.write_all(b"HTTP/1.1 2").await?,
-        Ending::TornBody => {
+        Ending::TruncatedHead => stream.write_all(b"HTTP/1.1 2").await?,
+        Ending::TruncatedBody => {
             stream.write_all(&head(answer)).await?;
             stream.write_all(&body[..body.len() / 2]).await?;
         }

@@ -153,7 +153,7 @@ impl Reply {
                 note_malformed(error);
                 return Self::problem(&INVALID_REQUEST);
             }
-            ErrorKind::ApiKeyRefused | ErrorKind::RequestRefused | ErrorKind::BadAnswer => {
+            ErrorKind::ApiKeyRefused | ErrorKind::RequestRefused | ErrorKind::InvalidResponse => {
                 &COURIER_REFUSED
             }
             ErrorKind::RateLimited

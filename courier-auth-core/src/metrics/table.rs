@@ -213,7 +213,7 @@ const ERROR_KINDS: &[&str] = &[
     "timeout",
     "circuit_open",
     "overloaded",
-    "bad_answer",
+    "invalid_response",
     "runtime",
 ];
 const TRY_OUTCOMES: &[&str] = &[
@@ -223,7 +223,7 @@ const TRY_OUTCOMES: &[&str] = &[
     "rate_limited",
     "unavailable",
     "timeout",
-    "bad_answer",
+    "invalid_response",
 ];
 const URGENCIES: &[&str] = &["foreground", "background"];
 const FLIGHT_OUTCOMES: &[&str] = &[

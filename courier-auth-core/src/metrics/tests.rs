@@ -49,7 +49,7 @@ fn every_kind_of_error_is_a_label_that_the_table_knows() {
         ErrorKind::Timeout,
         ErrorKind::CircuitOpen,
         ErrorKind::Overloaded,
-        ErrorKind::BadAnswer,
+        ErrorKind::InvalidResponse,
         ErrorKind::Runtime,
     ];
     let failures = ALL

@@ -15,7 +15,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{bad_answer, since_epoch, wrong_user};
+use super::{invalid_response, since_epoch, wrong_user};
 use crate::{error::Error, request::is_space};
 
 /// The claims that matter to a cache. The signature is Courier's secret and cannot be checked; TLS
@@ -38,7 +38,7 @@ impl Claims {
         let claims: Payload = match insecure_decode_claims(token) {
             Ok(claims) => claims,
             Err(_) if has_header(token) => {
-                return Err(bad_answer(
+                return Err(invalid_response(
                     "Courier issued a JWT whose claims cannot be read, so its user cannot be verified",
                 ));
             }
@@ -48,13 +48,13 @@ impl Claims {
             Value::Null => Ok(None),
             claim => match claim.as_f64() {
                 Some(seconds) if (0.0..MAX_SECONDS).contains(&seconds) => Ok(Some(seconds)),
-                _ => Err(bad_answer(format!(
+                _ => Err(invalid_response(format!(
                     "Courier issued a token whose `{name}` claim is not a valid timestamp"
                 ))),
             },
         };
         let Value::String(scope) = claims.scope else {
-            return Err(bad_answer(
+            return Err(invalid_response(
                 "Courier issued a token without a `scope` claim, so its user cannot be verified",
             ));
         };
@@ -236,7 +236,7 @@ mod tests {
         let kind = |token: String| Claims::read(&token).map_err(|error| error.kind());
         for payload in &unreadable {
             let read = read(payload).map_err(|error| error.kind());
-            assert!(matches!(read, Err(ErrorKind::BadAnswer)), "{payload}");
+            assert!(matches!(read, Err(ErrorKind::InvalidResponse)), "{payload}");
         }
         // With padding, as no JWT has it.
         for payload in [URL_SAFE.encode(mallorys), STANDARD.encode(mallorys)] {
@@ -244,7 +244,7 @@ mod tests {
             for header in ["e30", "e30=", "eyJhbGciOiJIUzI1NiJ9"] {
                 let read = kind(format!("{header}.{payload}.c2ln"));
                 assert!(
-                    matches!(read, Err(ErrorKind::BadAnswer)),
+                    matches!(read, Err(ErrorKind::InvalidResponse)),
                     "{header}.{payload}"
                 );
             }
@@ -273,7 +273,7 @@ mod tests {
         for header in headers {
             let read = Claims::read(&format!("{header}.{payload}.c2ln"));
             let read = read.map_err(|error| error.kind());
-            assert!(matches!(read, Err(ErrorKind::BadAnswer)), "{header}");
+            assert!(matches!(read, Err(ErrorKind::InvalidResponse)), "{header}");
         }
     }
 

@@ -55,8 +55,13 @@ async fn doctor_names_what_is_wrong_with_courier() {
         (Fault::status(500), "token", "courier-unavailable", 3),
         (Fault::Reset, "token", "courier-unavailable", 3),
         (Fault::Hang, "token", "timeout", 3),
-        (Fault::Html, "token", "bad-answer", 1),
-        (Fault::WrongUser("alice".into()), "token", "bad-answer", 1),
+        (Fault::Html, "token", "invalid-response", 1),
+        (
+            Fault::WrongUser("alice".into()),
+            "token",
+            "invalid-response",
+            1,
+        ),
         (Fault::ClockAhead(hour), "clock", "clock-skewed", 1),
         (Fault::ClockBehind(hour), "clock", "clock-skewed", 1),
         (

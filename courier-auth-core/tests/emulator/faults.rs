@@ -171,7 +171,7 @@ async fn a_reset_comes_before_any_byte() {
 #[tokio::test]
 async fn a_torn_head_is_half_a_status_line() {
     let courier = start().await;
-    courier.fail(Fault::TornHead);
+    courier.fail(Fault::TruncatedHead);
     let (answer, end) = raw_answer(&courier).await;
     assert_eq!(answer, "HTTP/1.1 2");
     end.unwrap();
@@ -182,7 +182,7 @@ async fn a_torn_head_is_half_a_status_line() {
 #[tokio::test]
 async fn a_torn_body_is_shorter_than_announced() {
     let courier = start().await;
-    courier.fail(Fault::TornBody);
+    courier.fail(Fault::TruncatedBody);
     let (answer, end) = raw_answer(&courier).await;
     end.unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -256,7 +256,7 @@ async fn the_same_expiry_comes_again() {
     courier.fail(Fault::SameExpiry);
     assert_eq!(claims(&courier, &longer).await.exp, first.exp);
     // A token that nobody got does not count.
-    courier.fail_next(1, Fault::TornBody);
+    courier.fail_next(1, Fault::TruncatedBody);
     let _torn = ask(&courier, &longer).await;
     assert_eq!(claims(&courier, &longer).await.exp, first.exp);
 }

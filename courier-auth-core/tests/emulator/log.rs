@@ -84,7 +84,7 @@ async fn neither_key_nor_token_shows() {
 
     let courier = Emulator::with_api_key("pk_canary").serve(0).await.unwrap();
     let token = token(&courier, &usual()).await;
-    for fault in [Fault::status(500), Fault::TornBody, Fault::Reset] {
+    for fault in [Fault::status(500), Fault::TruncatedBody, Fault::Reset] {
         courier.fail_next(1, fault);
         let _any = try_ask(&courier, &usual()).await;
     }

@@ -46,7 +46,7 @@ pub(super) async fn carry_out(answer: Answer) -> Response {
         Ending::Complete => complete(&answer),
         // hyper notices when the client leaves, and ends this.
         Ending::Hang => std::future::pending().await,
-        Ending::TornBody => {
+        Ending::TruncatedBody => {
             let half = answer.body.len() / 2;
             let pieces = vec![
                 Ok(Bytes::copy_from_slice(&answer.body[..half])),

@@ -97,12 +97,12 @@ async fn an_open_inbox_hears_of_it() {
 
 #[tokio::test]
 async fn faults_of_the_inbox() {
-    use ErrorKind::{BadAnswer, RequestRefused};
+    use ErrorKind::{InvalidResponse, RequestRefused};
     let courier = Courier::start().await.unwrap();
     let client = client(&courier);
     let message = courier.send("alice", draft());
     for (fault, kind) in [
-        (InboxFault::Html, BadAnswer),
+        (InboxFault::Html, InvalidResponse),
         (InboxFault::Errors("Internal".into()), RequestRefused),
         (InboxFault::Status(401), RequestRefused),
     ] {

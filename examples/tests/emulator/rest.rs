@@ -123,9 +123,9 @@ async fn the_cores_faults_are_carried_out() {
         .tokens()
         .fail_next(1, Fault::status_with(503, &[("retry-after", "1")]));
     assert_eq!(issue(&courier).await.unwrap().0, 503);
-    courier.tokens().fail_next(1, Fault::TornBody);
+    courier.tokens().fail_next(1, Fault::TruncatedBody);
     assert_eq!(issue(&courier).await, Some((200, None)));
-    for fault in [Fault::Reset, Fault::TornHead] {
+    for fault in [Fault::Reset, Fault::TruncatedHead] {
         courier.tokens().fail_next(1, fault);
         assert_eq!(issue(&courier).await, None);
     }

@@ -103,8 +103,8 @@ async fn series_do_not_grow_with_users() {
     // What operators are alerted by: Courier answers, with a token that is of no use.
     courier.fail_next(1, Fault::WrongUser("mallory".into()));
     let refused = second.token(&TokenRequest::for_user("user-7")).await;
-    assert_eq!(refused.unwrap_err().kind(), ErrorKind::BadAnswer);
-    let bad = r#"courier_requests_total{try="1",outcome="bad_answer"}"#;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidResponse);
+    let bad = r#"courier_requests_total{try="1",outcome="invalid_response"}"#;
     assert_eq!(scraped().value(bad), 1.0);
 }
 

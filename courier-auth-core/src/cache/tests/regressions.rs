@@ -34,7 +34,7 @@ regressions! {
         {"advance": "1m"}, {"get": "alice", "token": 1}, {"advance": "10m"}, {"get": "alice", "token": 1}]"#
     /// The issuer answered for another identity, and that was cached for an hour.
     object_store_805_wrong_identity_is_not_cached: r#"[
-        {"courier": "wrong_user"}, {"get": "alice", "error": "BadAnswer"}, {"courier": "ok", "advance": "1.1s"}, {"get": "alice", "token": 2}]"#
+        {"courier": "wrong_user"}, {"get": "alice", "error": "InvalidResponse"}, {"courier": "ok", "advance": "1.1s"}, {"get": "alice", "token": 2}]"#
     /// The error of a proactive refresh was shown although the token was good.
     azure_rust_2611_proactive_error_is_not_shown: r#"[
         {"get": "alice", "token": 1}, {"advance": "57m"}, {"courier": {"status": 400}}, {"get": "alice", "token": 1}]"#

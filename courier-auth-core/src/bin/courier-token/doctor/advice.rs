@@ -98,8 +98,8 @@ pub(super) fn refusal(error: &Error) -> (&'static str, &'static [&'static str]) 
                path of its own.",
             ],
         ),
-        (ErrorKind::BadAnswer, _) => (
-            "bad-answer",
+        (ErrorKind::InvalidResponse, _) => (
+            "invalid-response",
             &[
                 "Something else than Courier answers, or changes what Courier answers: see the base \
                URL and what is in between, such as a proxy's login page.",
