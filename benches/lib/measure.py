@@ -36,9 +36,11 @@ HOT = [
 ]
 COLD = [
     ("axum", "uncached", "by hand: a `reqwest` call per request"),
+    ("axum", "bodies", "by hand: the same, and the finished body kept in quick_cache, growing"),
     ("axum", "full", "**`.layer(courier)`**, its cache full"),
     ("axum", "ours", "**`.layer(courier)`**, its cache growing"),
     ("actix", "uncached", "by hand: a `reqwest` call per request"),
+    ("actix", "bodies", "by hand: the same, and the finished body kept in quick_cache, growing"),
     ("actix", "full", "**`.configure(courier.routes())`**, its cache full"),
     ("actix", "ours", "**`.configure(courier.routes())`**, its cache growing"),
 ]

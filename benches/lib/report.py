@@ -198,6 +198,8 @@ NESTED = """A nested router costs every handler in it the same: the ratio of `.n
 
 COLD = "Token issued by Courier", """Each request is one call to an emulator of Courier on the other core, for a user who has no token. In a *full* cache,
 with the default room for 10,000 users, each user replaces another; a *growing* cache has room for all of them.
+The hand-written route with a cache says what it costs to keep anything at all: it has no refresh, no limits and one
+call for each caller.
 
 Part of the cost of the cache is glibc's allocator: it keeps seven freed chunks of each size at hand, fewer than there are
 requests in progress. *More at hand* is the same servers with `GLIBC_TUNABLES=%s`, compared with
