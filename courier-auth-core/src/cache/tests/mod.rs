@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod api_key;
 mod callers;
 mod cancellation;
 mod drill;
