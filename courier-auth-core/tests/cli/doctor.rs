@@ -136,14 +136,19 @@ async fn doctor_names_what_is_wrong_here() {
     command.env("COURIER_API_KEY", "odd_key");
     let expected = ("api-key".to_owned(), "api-key-unusual".to_owned(), 0);
     assert_eq!(examined(command).await, expected);
-    // A gateway that an app may use with `danger_allow_http`.
-    let gateway = [
-        "--danger-allow-http",
-        "--base-url",
-        "http://courier.invalid",
-    ];
-    let mut command = program(&["doctor", "--json"]);
-    command.args(gateway).env("COURIER_API_KEY", KEY);
+    // A gateway that an app may use with `danger_allow_http`. The error names that method, the advice the option.
+    let gateway = ["doctor", "--base-url", "http://courier.invalid"];
+    let mut command = program(&gateway);
+    command.env("COURIER_API_KEY", KEY);
+    let refused = finish(command, "").await;
+    assert!(
+        refused.out.contains("--danger-allow-http"),
+        "{}",
+        refused.out
+    );
+    let mut command = program(&gateway);
+    command.args(["--danger-allow-http", "--json"]);
+    command.env("COURIER_API_KEY", KEY);
     let expected = ("dns".to_owned(), "dns-failed".to_owned(), 3);
     assert_eq!(examined(command).await, expected);
 }

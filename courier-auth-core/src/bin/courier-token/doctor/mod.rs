@@ -117,7 +117,7 @@ fn settings(connection: &Connection, checks: &mut Checks) -> io::Result<Option<C
         }
         Err(failure) => {
             let check = Check::refused("base-url", "settings-wrong", failure);
-            checks.add(check.help(advice::REGION))?;
+            checks.add(check.help(advice::BASE_URL))?;
             Ok(None)
         }
     }
