@@ -182,8 +182,8 @@ impl CourierAuth {
     /// [`Scope::configure`](actix_web::Scope::configure), and sets up
     /// [`CourierToken`](crate::CourierToken) for all handlers of that app or scope.
     ///
-    /// Call this before adding any `scope("")` or `scope("/courier")` of your own: once a scope
-    /// matches, actix-web does not try later services. Middleware of the app (sessions, CORS) wraps
+    /// Call this before adding any `scope("")`, `scope("/courier")` or `Files::new("/", …)` of your own:
+    /// once one matches, actix-web does not try later services. Middleware of the app (sessions, CORS) wraps
     /// the routes in whatever order they are added; one that appends slashes to paths
     /// (`NormalizePath` with `TrailingSlash::Always`) hides them: use `TrailingSlash::Trim`.
     pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
