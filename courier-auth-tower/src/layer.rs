@@ -30,8 +30,11 @@ impl CourierAuthLayer {
     /// returns any [`IntoIdentity`]. It runs for each token.
     ///
     /// Should the compiler say that the closure takes two arguments where one is expected, make them
-    /// one: `async |(session, headers): (Session, HeaderMap)| …`. Should it ask for `FromRequestParts<()>`
-    /// or `FromRef<()>`, the extractor needs the app's state: [`with_state`](Self::with_state).
+    /// one: `async |(session, headers): (Session, HeaderMap)| …`. If it asks for `FromRef<()>`, the
+    /// extractor needs the app's state: [`with_state`](Self::with_state). If it asks for
+    /// `FromRequestParts<()>`, so it may; or it reads the body, which a hook cannot; or it is an `Option`
+    /// that has to be a `Result`. If it asks for `IntoResponse`, map the hook's error, to a `StatusCode` for
+    /// example.
     ///
     /// ```
     /// # use courier_auth_tower::{CourierAuthLayer, TokenProvider};
