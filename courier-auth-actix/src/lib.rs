@@ -85,7 +85,7 @@
 //! // Only for another *site*; `app.example.com` and `api.example.com` are one.
 //! let courier = courier.allow_cross_site(true);
 //! let cors = Cors::default()
-//!     .allowed_origin("https://app.example.com")
+//!     .allowed_origin("https://app.example")
 //!     .allowed_methods(["GET", "POST"])
 //!     // And `AUTHORIZATION`, if that is how your users are known.
 //!     .allowed_headers([header::IF_NONE_MATCH])
