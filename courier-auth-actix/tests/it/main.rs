@@ -4,6 +4,8 @@
 
 mod bodies;
 mod contract;
+#[cfg(feature = "redis-cluster")]
+mod exports;
 mod extractor;
 mod hooks;
 mod middleware;

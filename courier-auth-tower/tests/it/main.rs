@@ -8,6 +8,8 @@ mod contract;
 mod drill;
 #[path = "../../../courier-auth-core/tests/endpoint/mod.rs"]
 mod endpoint;
+#[cfg(feature = "redis-cluster")]
+mod exports;
 mod extract;
 mod flights;
 mod hooks;
