@@ -50,6 +50,8 @@ async fn inspect_tells_good_from_bad() {
     let run = self::run(&["inspect"], &answer.to_string()).await;
     assert_eq!(run.code, 0, "{}", run.out);
     assert!(run.out.contains("· json-wrapper"), "{}", run.out);
+    // Under the name that it has in the answer.
+    assert!(run.out.contains("\n  token_id "), "{}", run.out);
     for (input, code) in [
         ("", "empty"),
         (KEY, "api-key"),

@@ -132,10 +132,7 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         "environment",
         report.environment.as_deref().unwrap_or_default(),
     )?;
-    row(
-        "fingerprint",
-        report.token_id.as_deref().unwrap_or_default(),
-    )?;
+    row("token_id", report.token_id.as_deref().unwrap_or_default())?;
     if report.token_id.is_some() {
         writeln!(out)?;
     }
