@@ -39,7 +39,11 @@ pub use self::reply::Reply;
 ///         endpoint.reply(&call, signed_in).await
 ///     }
 /// };
-/// println!("{} {}", reply.status(), reply.body());
+/// println!("HTTP/1.1 {}", reply.status());
+/// for (name, value) in reply.headers() {
+///     println!("{name}: {value}"); // each of them: `no-store` is one
+/// }
+/// println!("\n{}", reply.body());
 /// # }
 /// ```
 #[derive(Clone, Debug)]
