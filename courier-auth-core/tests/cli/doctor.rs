@@ -256,6 +256,19 @@ async fn a_proxy_is_told_of_without_its_password() {
     assert!(!run.out.contains("hunter2"), "{}", run.out);
 }
 
+/// The client asks no proxy for what is on this machine, and the check said that it would.
+#[tokio::test]
+async fn what_is_on_this_machine_is_left_to_no_proxy() {
+    for host in ["localhost", "127.0.0.1", "127.0.0.2", "[::1]"] {
+        let url = format!("http://{host}:9");
+        let mut command = program(&["doctor", "--base-url", &url]);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("HTTP_PROXY", "http://127.0.0.1:9");
+        let run = finish(command, "").await;
+        assert!(!run.out.contains("HTTP_PROXY"), "{host}: {}", run.out);
+    }
+}
+
 /// The address of a proxy that has this answer to everything.
 async fn proxy(answer: &'static str) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

@@ -45,6 +45,9 @@ async fn inspect_tells_good_from_bad() {
     // A variable that is not set.
     let run = self::run(&["inspect", ""], &token).await;
     assert!(run.out.contains("✗ empty"), "{}", run.out);
+    // A file's last line break, as Windows writes it.
+    let run = self::run(&["inspect"], &format!("{}\r\n", token.trim())).await;
+    assert!(!run.out.contains("whitespace"), "{}", run.out);
     // The answer of the token's route, as it comes from `curl`.
     let answer = serde_json::json!({ "token": token.trim(), "expires_in": 3599 });
     let run = self::run(&["inspect"], &answer.to_string()).await;

@@ -232,5 +232,7 @@ async fn issue_ends_with_a_status_that_says_whose_fault_it_is() {
         assert_eq!(run.out, "", "{fault:?}");
         assert!(run.err.starts_with("error: "), "{}", run.err);
         assert!(run.err.contains(said), "{fault:?}: {}", run.err);
+        let of_the_key = said.contains("API key");
+        assert_eq!(run.err.contains("doctor"), of_the_key, "{}", run.err);
     }
 }

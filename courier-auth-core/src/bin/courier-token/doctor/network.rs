@@ -13,7 +13,7 @@ use reqwest::Url;
 use tokio::{net::lookup_host, time::timeout};
 
 use super::check::{Check, Checks};
-use crate::failure::{UNREACHABLE, WRONG, chain, code};
+use crate::failure::{UNREACHABLE, WRONG, chain};
 
 /// How Courier was reached, if it was.
 pub(super) async fn check(
@@ -56,14 +56,16 @@ pub(super) fn couriers_time(probe: &Probe) -> SystemTime {
 
 async fn resolve(url: &Url) -> Check {
     let host = url.host_str().unwrap_or_default();
-    if let Some(proxy) = proxy(url) {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().ok();
+    let is_loopback = host == "localhost" || address.is_some_and(|it| it.is_loopback());
+    if let Some(proxy) = proxy(url).filter(|_| !is_loopback) {
         return Check::skipped(
             "dns",
             format!("left to the proxy of {proxy}, unless NO_PROXY says otherwise"),
         );
     }
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if bare.parse::<IpAddr>().is_ok() {
+    if address.is_some() {
         return Check::good("dns", "not needed");
     }
     let port = url.port_or_known_default().unwrap_or_default();
@@ -96,10 +98,6 @@ async fn resolve(url: &Url) -> Check {
 
 /// The variable that names a proxy for this URL, and the proxy without its password.
 fn proxy(url: &Url) -> Option<String> {
-    let host = url.host_str().unwrap_or_default();
-    if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
-        return None;
-    }
     let names = match url.scheme() {
         "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
         _ => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
@@ -210,11 +208,13 @@ fn unreachable(error: &Error) -> Check {
             "See whether `curl -v` of the base URL gets further from this machine.",
         )
     };
-    let exit = match code(error) {
-        WRONG => UNREACHABLE,
-        other => other,
-    };
-    Check::failed("connection", name, exit, format!("{}.", chain(error))).help(help)
+    Check::failed(
+        "connection",
+        name,
+        UNREACHABLE,
+        format!("{}.", chain(error)),
+    )
+    .help(help)
 }
 
 fn clock(probe: &Probe) -> Check {
