@@ -111,6 +111,15 @@ async fn retry_after_in_all_its_forms() {
             4.5,
         ),
         (vec![("retry-after", in_30_s.as_str())], 28.0, 31.0),
+        // A date is one of the answer's clock, whatever this machine's says.
+        (
+            vec![
+                ("date", "Sun, 06 Nov 1994 08:49:07 GMT"),
+                ("retry-after", long_ago),
+            ],
+            30.0,
+            30.0,
+        ),
         (vec![("retry-after", "86400")], 60.0, 60.0),
         (
             vec![("retry-after-ms", "soon"), ("retry-after", "7")],
