@@ -44,9 +44,9 @@ COLD = [
     ("actix", "full", "**`.configure(courier.routes())`**, its cache full"),
     ("actix", "ours", "**`.configure(courier.routes())`**, its cache growing"),
 ]
-# What glibc's allocator is told: to keep at hand 64 chunks of a size that were freed instead of 7, as many as there are
-# connections; to ask the kernel for huge pages.
-MORE_AT_HAND = "glibc.malloc.tcache_count=64"
+# Where a server has its memory from instead of glibc's allocator as it comes: from another one, or from this one when it
+# asks the kernel for huge pages.
+MIMALLOC = "mimalloc"
 HUGE_PAGES = "glibc.malloc.hugetlb=1"
 # Of them, how many users come.
 HERDS = [
@@ -66,9 +66,15 @@ HELD = [
 
 
 def build(package):
-    """Builds the servers with the workspace's versions of what both use."""
+    """Builds the servers with the workspace's versions of what both use: with glibc's allocator, and with mimalloc."""
     shutil.copy(package.parent / "Cargo.lock", package / "Cargo.lock")
-    command = ["cargo", "build", "--release", "--message-format=json-render-diagnostics"]
+    glibc = package / "target" / "glibc-benches"
+    shutil.copy(cargo_build(package), glibc)
+    return glibc, cargo_build(package, "--features", "mimalloc")
+
+
+def cargo_build(package, *features):
+    command = ["cargo", "build", "--release", "--message-format=json-render-diagnostics", *features]
     built = subprocess.run(command, cwd=package, stdout=subprocess.PIPE, text=True)
     if built.returncode != 0:
         sys.exit(built.returncode)
@@ -83,7 +89,7 @@ class Row:
     framework: str
     name: str
     title: str
-    tunable: str = ""  # of glibc
+    memory: str = ""  # where from
     cpu: list = field(default_factory=list)  # us per request
     rate: list = field(default_factory=list)  # requests per second
     p99: list = field(default_factory=list)  # ms
@@ -109,8 +115,8 @@ class Herd:
 
 
 class Bench:
-    def __init__(self, binary, script, args):
-        self.binary, self.script, self.args = binary, script, args
+    def __init__(self, binary, mimalloc, script, args):
+        self.binary, self.mimalloc, self.script, self.args = binary, mimalloc, script, args
         # Of users that no server has seen.
         self.next_user = args.users
 
@@ -118,13 +124,13 @@ class Bench:
         """The hot and the cold rows, all servers beside each other, one row after the other."""
         upstream = stack.enter_context(self.upstream(0))
         hot = [Row(*row) for row in HOT if "hot" in parts]
-        cold = [Row(*row, tunable) for tunable in ["", MORE_AT_HAND] for row in COLD if "cold" in parts]
+        cold = [Row(*row, memory) for memory in ["", MIMALLOC] for row in COLD if "cold" in parts]
         servers = {}
         for row in hot + cold:
-            log(f"start {row.framework} {row.name} {row.tunable}")
+            log(f"start {row.framework} {row.name} {row.memory}")
             # A cold one that grows has room for all users that come.
             users = self.args.users if row in hot or row.name == "full" else 0
-            server = self.serve(row.framework, row.name, upstream.url, users, tuned(row.tunable))
+            server = self.serve(row.framework, row.name, upstream.url, users, row.memory)
             servers[id(row)] = stack.enter_context(server)
         for number in range(self.args.rounds):
             log(f"round {number + 1} of {self.args.rounds}")
@@ -165,7 +171,7 @@ class Bench:
     def callgrind(self, framework, row, upstream, requests):
         # Not from the start: how long it takes to gather entropy for TLS is a matter of chance.
         valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--instr-atstart=no"]
-        with self.serve(framework, row, upstream, 50, valgrind) as server:
+        with self.serve(framework, row, upstream, 50, under=valgrind) as server:
             ask(server.url, 50, 50)
             subprocess.run(["callgrind_control", "-i", "on", str(server.child.pid)], check=True, capture_output=True)
             ask(server.url, requests, 50)
@@ -201,12 +207,12 @@ class Bench:
         """The same routes with few users and with many, side by side: pairs of (users, row)."""
         upstream = stack.enter_context(self.upstream(0))
         rows = []
-        for name, tunable in [("bodies", ""), ("ours", ""), ("bodies", HUGE_PAGES), ("ours", HUGE_PAGES)]:
+        for name, memory in [("bodies", ""), ("ours", ""), ("bodies", HUGE_PAGES), ("ours", HUGE_PAGES)]:
             title = next(title for framework, row, title in HOT if (framework, row) == ("axum", name))
             for users in [1_000, 1_000_000]:
-                log(f"start axum {name}, {users} users {tunable}")
-                server = stack.enter_context(self.serve("axum", name, upstream.url, users, tuned(tunable)))
-                rows.append((server, users, Row("axum", name, title, tunable)))
+                log(f"start axum {name}, {users} users {memory}")
+                server = stack.enter_context(self.serve("axum", name, upstream.url, users, memory))
+                rows.append((server, users, Row("axum", name, title, memory)))
         for number in range(self.args.rounds):
             log(f"round {number + 1} of {self.args.rounds}")
             for server, users, row in rows:
@@ -244,8 +250,11 @@ class Bench:
     def upstream(self, latency_ms):
         return process(["taskset", "-c", LOAD_CORE, self.binary, "upstream", str(latency_ms)])
 
-    def serve(self, framework, row, upstream, users, under=()):
-        command = ["taskset", "-c", SERVER_CORE, *under, self.binary]
+    def serve(self, framework, row, upstream, users, memory="", under=()):
+        binary = self.mimalloc if memory == MIMALLOC else self.binary
+        if memory == HUGE_PAGES:
+            under = ["env", f"GLIBC_TUNABLES={memory}"]
+        command = ["taskset", "-c", SERVER_CORE, *under, binary]
         return process([*command, "serve", framework, row, upstream, str(users)])
 
 
@@ -292,11 +301,6 @@ def turned(rows, number):
     """Another one first in each round: what comes before a row, or at which time, is no row's own."""
     at = number * 5 % len(rows) if rows else 0
     return rows[at:] + rows[:at]
-
-
-def tuned(tunable):
-    """The command that runs another with this setting of glibc's."""
-    return ["env", f"GLIBC_TUNABLES={tunable}"] if tunable else []
 
 
 def ask(url, requests, users):

@@ -80,10 +80,10 @@ def hot(rows, instructions):
 
 
 def cold(rows):
-    by_name = {(row.framework, row.name, row.tunable): row for row in rows}
+    by_name = {(row.framework, row.name, row.memory): row for row in rows}
     lines = []
     for row in rows:
-        direct = by_name[row.framework, "uncached", row.tunable]
+        direct = by_name[row.framework, "uncached", row.memory]
         cells = [f"{median(row.cpu):.2f}", f"{row.ratio(direct):.2f}", f"{median(row.rate):,.0f}"]
         lines.append([row.framework, row.title, said(row), *cells, f"{spread(row.cpu):.0%}"])
     return f"{COLD[1]}\n{table(['', '', '', 'CPU us', 'of by hand', 'requests/s', 'spread'], lines)}"
@@ -123,7 +123,7 @@ def memory(held, churn, many_users):
 
 
 def said(row):
-    return {"": "", measure.MORE_AT_HAND: "more at hand", measure.HUGE_PAGES: "huge pages"}[row.tunable]
+    return {"": "", measure.MIMALLOC: "mimalloc", measure.HUGE_PAGES: "huge pages"}[row.memory]
 
 
 def per_user(steps):
@@ -201,10 +201,10 @@ with the default room for 10,000 users, each user replaces another; a *growing* 
 The hand-written route with a cache says what it costs to keep anything at all: it has no refresh, no limits and one
 call for each caller.
 
-Part of the cost of the cache is glibc's allocator: it keeps seven freed chunks of each size at hand, fewer than there are
-requests in progress. *More at hand* is the same servers with `GLIBC_TUNABLES=%s`, compared with
-the hand-written route under the same setting.
-""" % measure.MORE_AT_HAND
+Part of the cost of keeping tokens is glibc's allocator: what a call frees has holes in it where a token was put, and
+smaller things are cut from these holes, each in memory that nobody has touched for long. *mimalloc* is the same servers
+with [that allocator](https://docs.rs/mimalloc), compared with the hand-written route that has it too.
+"""
 
 HERD = "Many at once", f"""Connections that are already open send their first request at the same moment; nothing is cached, and Courier takes
 {measure.HERD_LATENCY_MS} ms. *p99* and *last* say when responses arrived, counted from the first request. The *goal*, missed where *p99* is above
