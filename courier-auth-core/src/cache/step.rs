@@ -78,9 +78,6 @@ impl TokenCache {
         let patience = match plan {
             Plan::Refuse => return Err(failure.unwrap_or_else(gone)),
             Plan::Serve => return Ok((Step::serve(held)?, None)),
-            Plan::ServeAndRefresh if variant.flight.is_some() => {
-                return Ok((Step::serve(held)?, None));
-            }
             Plan::ServeAndRefresh => None,
             // No longer than the token in hand stays usable: who had one when it asked gets one.
             Plan::Wait(patience) => match &held {
@@ -101,10 +98,7 @@ impl TokenCache {
                 } else {
                     Urgency::Foreground
                 };
-                let replaces = held
-                    .as_ref()
-                    .filter(|_| demand == Demand::Other)
-                    .map(|held| held.id());
+                let replaces = avoid.filter(|_| demand == Demand::Other);
                 let purpose = Purpose {
                     urgency,
                     replaces,
