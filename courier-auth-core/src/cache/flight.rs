@@ -253,26 +253,22 @@ impl FlightTask {
 
     /// Clears the slot and publishes the outcome. Returns a token that other replicas want to know
     /// of, with when it was asked for.
-    fn finish(&mut self, outcome: Ending) -> Option<(Token, Moment)> {
+    fn finish(&mut self, ending: Ending) -> Option<(Token, Moment)> {
         let now = self.shared.clock.now();
-        let outcome = match outcome {
-            // What failed where nobody looked after it says nothing of Courier.
-            Ending::Asked(Err(_)) if self.flight.is_taken_over() => Ending::TakenOver,
-            outcome => outcome,
-        };
-        let mut outcome = match outcome {
-            Ending::Asked(outcome) => outcome,
+        match ending {
+            Ending::Asked(outcome) if outcome.is_ok() || !self.flight.is_taken_over() => {
+                return self.finish_asked(outcome, now);
+            }
+            // Whoever still waits for it joins its successor. What failed where nobody looked after
+            // it says nothing of Courier.
+            Ending::TakenOver | Ending::Asked(_) => {
+                self.clear_flight(|_variant| {});
+                self.publish(Outcome::Abandoned, "abandoned");
+            }
             Ending::Found(token) => {
                 self.clear_flight(|_variant| {});
                 self.publish(Outcome::Token(token), "found");
                 self.shared.users.tidy(&self.slot);
-                return None;
-            }
-            // Whoever still waits for it joins its successor.
-            Ending::TakenOver => {
-                self.clear_flight(|_variant| {});
-                self.publish(Outcome::Abandoned, "abandoned");
-                return None;
             }
             Ending::PutOff { error, yielded } => {
                 self.clear_flight(|variant| variant.note_look(error.clone(), yielded, now.mono));
@@ -281,16 +277,23 @@ impl FlightTask {
                 } else {
                     self.publish(Outcome::Failed(error), "put_off");
                 }
-                return None;
             }
             // What it is refused for was said, and counted, where it happened.
             Ending::Refused(error) => {
                 self.clear_flight(|_variant| {});
                 self.publish(Outcome::Failed(error), "put_off");
                 self.shared.users.tidy(&self.slot);
-                return None;
             }
-        };
+        }
+        None
+    }
+
+    /// As [`finish`](Self::finish), with what Courier said: everybody learns from that.
+    fn finish_asked(
+        &mut self,
+        mut outcome: Result<Token, Error>,
+        now: Moment,
+    ) -> Option<(Token, Moment)> {
         let mut news = None;
         {
             let mut state = self.slot.lock();
