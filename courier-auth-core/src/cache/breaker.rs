@@ -96,9 +96,9 @@ impl Breaker {
         }
         let doublings = state.doublings.min(16);
         let pause = (self.first_pause * 2_u32.pow(doublings)).min(self.longest_pause);
-        let pause = pause.mul_f64(0.8 + 0.4 * u).min(self.longest_pause);
         let asked = reason.retry_after().unwrap_or_default();
-        let pause = pause.max(asked.min(self.longest_pause));
+        let pause = pause.mul_f64(0.8 + 0.4 * u).max(asked);
+        let pause = pause.min(self.longest_pause);
         state.phase = Phase::Open { until: now + pause };
         state.epoch += 1;
         state.doublings = state.doublings.saturating_add(1);
