@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use quick_cache::{
-    UnitWeighter,
+    OptionsBuilder, UnitWeighter,
     unsync::{Cache, DefaultLifecycle},
 };
 
@@ -47,9 +47,16 @@ impl Replica {
     }
 
     fn slots(max_users: usize) -> Cache<u32, Slot, UnitWeighter, Hash> {
-        Cache::with(
-            max_users,
-            max_users as u64,
+        // As `users` in courier-auth-core.
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(max_users)
+            .weight_capacity(max_users as u64)
+            .hot_allocation(0.5)
+            .ghost_allocation(0.0)
+            .build()
+            .expect("both capacities are given");
+        Cache::with_options(
+            options,
             UnitWeighter,
             Hash::default(),
             DefaultLifecycle::default(),
