@@ -1,11 +1,7 @@
 use std::{
-    cell::Cell,
     fmt,
-    pin::Pin,
-    ptr,
     rc::Rc,
     sync::{Arc, LazyLock},
-    task::{Context, Poll},
 };
 
 use actix_web::{
@@ -14,11 +10,12 @@ use actix_web::{
     http::header::HeaderName,
     web::{self, ServiceConfig},
 };
-use courier_auth_core::{TokenProvider, TokenRequest, endpoint::Endpoint};
+use courier_auth_core::{TokenProvider, endpoint::Endpoint};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 
 use crate::{
-    identity::IntoIdentity,
+    asking::Asking,
+    identity::{Identified, IntoIdentity},
     reply::{TokenHeaders, drain, no_store, to_response},
 };
 
@@ -230,15 +227,8 @@ impl CourierAuth {
     }
 
     /// Asks the app who is signed in.
-    ///
-    /// Meanwhile the request is marked, so that a hook that extracts a `CourierToken` itself gets
-    /// an error and not itself again.
     pub(crate) fn identify(&self, request: &HttpRequest, payload: &mut Payload) -> Asking {
-        let _mark = Mark::set(request);
-        Asking {
-            app: (self.hook)(request, payload),
-            request: request.clone(),
-        }
+        Asking::begin(request, || (self.hook)(request, payload))
     }
 
     async fn answer(&self, request: &HttpRequest, payload: &mut Payload) -> HttpResponse {
@@ -287,61 +277,5 @@ static HEADERS: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
     let names = Endpoint::HEADERS.iter().copied();
     names.map(HeaderName::from_static).collect()
 });
-
-/// The app is being asked who is signed in.
-pub(crate) struct Asking {
-    app: LocalBoxFuture<'static, Identified>,
-    request: HttpRequest,
-}
-
-impl Asking {
-    pub(crate) fn is_marked(request: &HttpRequest) -> bool {
-        ASKED.get() == Some(address(request))
-    }
-}
-
-impl Future for Asking {
-    type Output = Identified;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Identified> {
-        // While it is polled and not until it is done: other extractors of the same handler run
-        // in between.
-        let _mark = Mark::set(&self.request);
-        self.app.as_mut().poll(cx)
-    }
-}
-
-/// Takes the mark off again.
-struct Mark {
-    before: Option<usize>,
-}
-
-impl Mark {
-    fn set(request: &HttpRequest) -> Self {
-        Self {
-            before: ASKED.replace(Some(address(request))),
-        }
-    }
-}
-
-impl Drop for Mark {
-    fn drop(&mut self) {
-        ASKED.set(self.before);
-    }
-}
-
-/// The same for all clones of a request, and no other's while one of them lives.
-fn address(request: &HttpRequest) -> usize {
-    ptr::from_ref(request.head()).addr()
-}
-
-thread_local! {
-    /// The request whose app is being asked at this moment. Not in the request's extensions, where
-    /// it would cost every request an entry.
-    static ASKED: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
-/// Who is signed in, `None` if nobody is, or why the app cannot tell.
-pub(crate) type Identified = Result<Option<TokenRequest>, ActixError>;
 
 type Hook = dyn Fn(&HttpRequest, &mut Payload) -> LocalBoxFuture<'static, Identified> + Send + Sync;

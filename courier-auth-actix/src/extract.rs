@@ -7,10 +7,7 @@ use futures_util::{
     future::{LocalBoxFuture, ready},
 };
 
-use crate::{
-    auth::{Asking, CourierAuth},
-    error::CourierTokenError,
-};
+use crate::{asking::Asking, auth::CourierAuth, error::CourierTokenError};
 
 /// Extractor: the Courier token of the user who is signed in.
 ///

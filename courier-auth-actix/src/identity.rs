@@ -2,8 +2,6 @@ use actix_web::Error as ActixError;
 use courier_auth_core::{TokenRequest, UserId};
 
 use self::sealed::Sealed;
-use crate::auth::Identified;
-
 /// What the hook of a [`CourierAuth`](crate::CourierAuth) may return.
 ///
 /// | returned | means |
@@ -30,6 +28,9 @@ pub trait IntoIdentity: Sealed {
     #[doc(hidden)]
     fn into_identity(self) -> Identified;
 }
+
+/// Who is signed in, `None` if nobody is, or why the app cannot tell.
+pub(crate) type Identified = Result<Option<TokenRequest>, ActixError>;
 
 macro_rules! signed_in {
     ($($identity:ty),*) => {$(

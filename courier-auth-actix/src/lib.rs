@@ -159,6 +159,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod asking;
 mod auth;
 mod error;
 mod extract;
