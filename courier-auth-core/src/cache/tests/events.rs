@@ -35,14 +35,20 @@ thread_local! {
 }
 
 /// For the whole process: with one for each thread, events that another thread reaches first would
-/// be off.
-pub(super) fn listen() {
+/// be off. And before the first of them is reached: one that is reached while a subscriber is being
+/// installed may stay off.
+pub(super) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         tracing_subscriber::registry()
             .with(Listener.with_filter(LevelFilter::DEBUG))
             .init();
     });
+}
+
+/// From now on.
+pub(super) fn listen() {
+    install();
     said();
 }
 

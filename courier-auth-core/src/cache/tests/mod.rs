@@ -171,6 +171,7 @@ pub(super) struct Birth {
 
 impl Courier {
     fn new(clock: Arc<ManualClock>) -> Self {
+        events::install();
         Self(Arc::new(CourierState {
             clock,
             script: Mutex::default(),
