@@ -17,8 +17,8 @@ pub(crate) struct Asking {
 }
 
 impl Asking {
-    /// Meanwhile the request is marked, so that a hook that extracts a `CourierToken` itself gets
-    /// an error and not itself again.
+    /// Calls the hook. While the app is at work the request is marked, so that a hook that extracts
+    /// a `CourierToken` itself gets an error and not itself again.
     pub(crate) fn begin(
         request: &HttpRequest,
         hook: impl FnOnce() -> LocalBoxFuture<'static, Identified>,
