@@ -18,12 +18,13 @@ pub use self::id::TokenId;
 pub(crate) use self::issued::Issued;
 use self::{
     claims::{Claims, check_user},
+    id::Fingerprint,
     issued::joined,
     kept::Kept,
 };
 use crate::{
     cache::{
-        clock::{Clock, Expiry, Moment, Tick},
+        clock::{Clock, Expiry, Moment},
         policy::{Windows, Zone},
     },
     error::{Error, ErrorKind},
@@ -47,7 +48,7 @@ impl Token {
 
     /// A fingerprint that identifies this token without revealing it.
     pub fn id(&self) -> TokenId {
-        self.0.id
+        self.0.fingerprint.id()
     }
 
     /// The user the token was issued for.
@@ -121,9 +122,9 @@ impl Token {
             .saturating_sub(self.windows().grace + TIMER_RESOLUTION)
     }
 
-    /// How long ago Courier answered with it.
+    /// How long ago its life began, which is when Courier was asked for it.
     pub(crate) fn age(&self, now: Moment) -> Duration {
-        Tick::of(now.mono).since(self.0.since)
+        self.0.expiry.elapsed(self.lifetime(), now)
     }
 
     pub(crate) fn is_for(&self, wanted: Wanted<'_>) -> bool {
@@ -138,13 +139,13 @@ impl Token {
     /// The user, the JWT, and what Courier wrote as its scope, if that is not what was asked for.
     pub(crate) fn texts(&self) -> (&str, &str, &str) {
         let (user, rest) = self.0.text().split_at(usize::from(self.0.user_bytes));
-        let (token, scope) = rest.split_at(usize::from(self.0.token_bytes));
+        let (token, scope) = rest.split_at(usize::from(self.0.token_bytes & !PLAIN));
         (user, token, scope)
     }
 
     /// Whether neither its user nor its scopes have a character that JSON escapes.
     pub(crate) fn is_plain(&self) -> bool {
-        self.0.plain
+        self.0.token_bytes & PLAIN != 0
     }
 
     /// Before it is cloned and read, where it was not looked at for a while.
@@ -153,11 +154,15 @@ impl Token {
     }
 
     fn windows(&self) -> Windows {
-        Windows::from_aging(millis(self.0.lifetime_ms), self.aging())
+        Windows::from_aging(self.lifetime(), self.aging())
+    }
+
+    fn lifetime(&self) -> Duration {
+        Duration::from_millis(u64::from(self.0.lifetime) * TENTH_MS)
     }
 
     fn aging(&self) -> Duration {
-        millis(self.0.aging_ms)
+        Duration::from_millis(self.0.aging_ms.into())
     }
 
     /// Checks Courier's answer and measures how long the token lives.
@@ -222,23 +227,21 @@ impl Token {
         }
         let unasked = unasked.unwrap_or_default();
         let plain = is_plain(&asked) && is_plain(unasked);
-        let id = TokenId::of(token);
-        let token_bytes = length(token)?;
+        let fingerprint = Fingerprint::of(token);
+        let token_bytes = length(token)? | if plain { PLAIN } else { 0 };
         let user_bytes = length(user)?;
         let now = clock.now();
         let facts = Facts {
-            plain,
             expiry: Expiry::after(sent.seen_from(now), life),
-            since: Tick::of(now.mono).before(age),
             expires_at: match claims.exp {
                 Some(exp) => whole_seconds(exp),
                 None => whole_seconds(since_epoch(sent.wall + life)),
             },
             terms: Arc::clone(&grant.terms),
-            lifetime_ms: whole_u32(lifetime.as_millis()),
+            lifetime: whole_u32(lifetime.as_millis() / u128::from(TENTH_MS)),
             // Rounded up: jitter moves a refresh earlier and never later.
             aging_ms: whole_u32(Windows::new(lifetime, fastrand::f64()).aging.as_millis() + 1),
-            id,
+            fingerprint,
             user_bytes,
             token_bytes,
             clock,
@@ -255,7 +258,7 @@ impl Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
-            .field("id", &self.0.id)
+            .field("id", &self.id())
             .field("user_id", &self.user_id())
             .field("scope", &self.scope())
             .field("expires_at", &self.expires_at())
@@ -273,14 +276,13 @@ struct Facts {
     aging_ms: u32,
     /// Of the texts, which are one behind the other.
     user_bytes: u16,
+    /// With [`PLAIN`] if neither the user nor the scopes have a character that JSON escapes.
     token_bytes: u16,
     /// Seconds since the epoch, up to the year 2106.
     expires_at: u32,
-    /// Up to 49 days. No window of a token is wider than that of a token of four hours.
-    lifetime_ms: u32,
-    plain: bool,
-    id: TokenId,
-    since: Tick,
+    /// In tenths of a second, up to 13 years.
+    lifetime: u32,
+    fingerprint: Fingerprint,
     clock: Clock,
 }
 
@@ -347,10 +349,10 @@ fn whole_u32(number: u128) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn millis(number: u32) -> Duration {
-    Duration::from_millis(number.into())
-}
-
+/// The bit of a token's length that no length needs.
+const PLAIN: u16 = 1 << 15;
+const _: () = assert!(MAX_TOKEN_BYTES < PLAIN as usize);
+const TENTH_MS: u64 = 100;
 /// A timer may fire this late.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(5);
 /// No real one has more than a few hundred bytes; servers refuse headers of this size.

@@ -52,14 +52,19 @@ impl Expiry {
         let wall = self.wall.saturating_sub(wall_nanos(now.wall));
         Duration::from_nanos(wall).min(self.mono.since(Tick::of(now.mono)))
     }
+
+    /// How much of the whole `life` of what ends then has passed.
+    pub(crate) fn elapsed(&self, life: Duration, now: Moment) -> Duration {
+        life.saturating_sub(self.mono.since(Tick::of(now.mono)))
+    }
 }
 
 /// An `Instant` in half its size: nanoseconds from the first one that was taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tick(i64);
+struct Tick(i64);
 
 impl Tick {
-    pub(crate) fn of(instant: Instant) -> Self {
+    fn of(instant: Instant) -> Self {
         static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
         let first = *FIRST;
         Self(match instant.checked_duration_since(first) {
@@ -68,13 +73,8 @@ impl Tick {
         })
     }
 
-    /// As long before this one.
-    pub(crate) fn before(self, age: Duration) -> Self {
-        Self(self.0.saturating_sub(nanos(age).cast_signed()))
-    }
-
     /// How long ago the earlier one was; zero if it was not.
-    pub(crate) fn since(self, earlier: Self) -> Duration {
+    fn since(self, earlier: Self) -> Duration {
         let nanos = self.0.saturating_sub(earlier.0);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or_default())
     }

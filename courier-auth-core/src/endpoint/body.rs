@@ -4,7 +4,7 @@ use itoa::Buffer;
 
 use crate::{
     client::Region,
-    token::{Token, is_plain},
+    token::{Token, TokenId, is_plain},
 };
 
 /// The body of the answer that hands out a token, in one allocation of its exact size.
@@ -13,6 +13,7 @@ use crate::{
 /// byte of the token for what has to be escaped, and grows its buffer on the way.
 pub(super) fn token_body(
     token: &Token,
+    id: &TokenId,
     region: Region,
     expires_in: u64,
     refresh_in: u64,
@@ -31,7 +32,6 @@ pub(super) fn token_body(
         "" => ["user_id:", &user_id, " ", &scopes],
         scope => ["", "", "", scope],
     };
-    let id = token.id();
     let id = id.as_bytes();
     let region = region.as_str();
     let (mut left, mut next, mut end) = (Buffer::new(), Buffer::new(), Buffer::new());
@@ -102,7 +102,7 @@ mod tests {
         let claims = URL_SAFE_NO_PAD.encode(json!({ "scope": scope }).to_string());
         let issued = Issued::new(&grant.user_id, &format!("e30.{claims}.c2ln"), None);
         let token = Token::accept(issued, &grant, clock.now(), clock).unwrap();
-        let text = token_body(&token, Region::Us, 3600, 3000);
+        let text = token_body(&token, &token.id(), Region::Us, 3600, 3000);
         assert_eq!(text.len(), text.capacity());
         let body: Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(body["token"], token.as_str());

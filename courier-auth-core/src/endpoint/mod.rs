@@ -137,9 +137,9 @@ impl Endpoint {
                     let id = token.id();
                     let refused = call.rejected == Some(id);
                     if call.held.contains(&id) {
-                        Reply::not_modified(&token, left, refused)
+                        Reply::not_modified(&token, &id, left, refused)
                     } else {
-                        Reply::token(&token, left, self.provider.region(), refused)
+                        Reply::token(&token, &id, left, self.provider.region(), refused)
                     }
                 }
                 Err(error) => Reply::failed(&error),

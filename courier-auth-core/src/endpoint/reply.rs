@@ -106,18 +106,26 @@ impl Reply {
 }
 
 impl Reply {
+    /// `id`: the token's, which is at hand.
+    ///
     /// `refused`: the page says that Courier refused this very token, and there is no other yet.
     ///
     /// `left`: of the token's life.
-    pub(super) fn token(token: &Token, left: Duration, region: Region, refused: bool) -> Self {
+    pub(super) fn token(
+        token: &Token,
+        id: &TokenId,
+        left: Duration,
+        region: Region,
+        refused: bool,
+    ) -> Self {
         let again_in = again_in(token, left, refused);
-        let body = token_body(token, region, left.as_secs(), again_in);
-        Self::text(200, "application/json", body).with_etag(&token.id())
+        let body = token_body(token, id, region, left.as_secs(), again_in);
+        Self::text(200, "application/json", body).with_etag(id)
     }
 
-    pub(super) fn not_modified(token: &Token, left: Duration, refused: bool) -> Self {
+    pub(super) fn not_modified(token: &Token, id: &TokenId, left: Duration, refused: bool) -> Self {
         Self::empty(304)
-            .with_etag(&token.id())
+            .with_etag(id)
             .with_retry_after(again_in(token, left, refused))
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Issued, Token};
 use crate::{
-    cache::clock::{Clock, ManualClock},
+    cache::clock::{Clock, ManualClock, Moment},
     client::default_terms,
     request::{Grant, TokenRequest},
 };
@@ -72,6 +72,13 @@ fn accept(token: &str, date: Option<f64>, lifetime: Duration) -> Option<Token> {
     let life = token.remaining(sent);
     assert!(life > Duration::ZERO && life <= lifetime, "{life:?}");
     assert!(token.refresh_in() <= token.expires_in(), "{token:?}");
+    let passed = life / 2;
+    let age = token.age(Moment {
+        wall: sent.wall + passed,
+        mono: sent.mono + passed,
+    });
+    let error = Duration::from_millis(100);
+    assert!(age <= passed && passed < age + error, "{age:?} {passed:?}");
     Some(token)
 }
 

@@ -14,14 +14,8 @@ pub struct TokenId([u8; 22]);
 
 impl TokenId {
     /// The id of a token.
-    #[expect(clippy::missing_panics_doc, reason = "16 bytes always fill 22 digits")]
     pub fn of(token: &str) -> Self {
-        let digest = digest(&SHA256, token.as_bytes());
-        let mut id = [0; 22];
-        URL_SAFE_NO_PAD
-            .encode_slice(&digest.as_ref()[..16], &mut id)
-            .expect("16 bytes are 22 base64 digits");
-        Self(id)
+        Fingerprint::of(token).id()
     }
 
     /// The id's 22 characters.
@@ -43,6 +37,27 @@ impl TokenId {
 
     pub(crate) fn as_bytes(&self) -> &[u8; 22] {
         &self.0
+    }
+}
+
+/// What an id says, in fewer bytes: each cached user has one.
+#[derive(Clone, Copy)]
+pub(super) struct Fingerprint([u8; 16]);
+
+impl Fingerprint {
+    pub(super) fn of(token: &str) -> Self {
+        let digest = digest(&SHA256, token.as_bytes());
+        let mut first = [0; 16];
+        first.copy_from_slice(&digest.as_ref()[..16]);
+        Self(first)
+    }
+
+    pub(super) fn id(self) -> TokenId {
+        let mut digits = [0; 22];
+        URL_SAFE_NO_PAD
+            .encode_slice(self.0, &mut digits)
+            .expect("16 bytes are 22 base64 digits");
+        TokenId(digits)
     }
 }
 
