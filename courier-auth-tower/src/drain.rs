@@ -34,3 +34,65 @@ async fn read(body: impl Body) {
 const LIMIT: u64 = 8 * 1024;
 /// The answer waits for the body, but not for one that does not come.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use bytes::Bytes;
+    use http_body::{Frame, SizeHint};
+
+    use super::*;
+
+    /// Whatever it announces, there is always more of it.
+    struct Endless<'a> {
+        announced: u64,
+        frames: &'a mut usize,
+    }
+
+    impl Body for Endless<'_> {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            *self.frames += 1;
+            assert!(*self.frames < 100, "it is read for ever");
+            let frame = Frame::data(Bytes::from_static(&[b'x'; 1024]));
+            Poll::Ready(Some(Ok(frame)))
+        }
+
+        fn size_hint(&self) -> SizeHint {
+            let mut hint = SizeHint::new();
+            hint.set_lower(self.announced);
+            hint
+        }
+    }
+
+    async fn frames_read(announced: u64) -> usize {
+        let mut frames = 0;
+        drain(Endless {
+            announced,
+            frames: &mut frames,
+        })
+        .await;
+        frames
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_the_limit() {
+        assert_eq!(frames_read(0).await, 9);
+        assert_eq!(frames_read(LIMIT).await, 9);
+    }
+
+    #[tokio::test]
+    async fn of_one_that_is_announced_as_longer_nothing_is_read() {
+        assert_eq!(frames_read(LIMIT + 1).await, 0);
+    }
+}
