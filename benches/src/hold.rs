@@ -54,16 +54,22 @@ fn look(row: &Row, users: usize, id: fn(usize) -> String) -> Duration {
         _ => unreachable!("rows that hold nothing"),
     };
     let looks = LOOKS.max(users);
-    let start = Instant::now();
-    let found = requests
-        .iter()
-        .cycle()
-        .take(looks)
-        .filter(|one| look(one))
-        .count();
-    let took = start.elapsed() / looks as u32;
-    assert!(found > looks / 2, "{found} of {looks} users were there");
-    took
+    let mut times: Vec<_> = (0..PASSES)
+        .map(|_| {
+            let start = Instant::now();
+            let found = requests
+                .iter()
+                .cycle()
+                .take(looks)
+                .filter(|one| look(one))
+                .count();
+            let took = start.elapsed() / looks as u32;
+            assert!(found > looks / 2, "{found} of {looks} users were there");
+            took
+        })
+        .collect();
+    times.sort_unstable();
+    times[PASSES / 2]
 }
 
 /// What the process holds of the machine's memory.
@@ -76,3 +82,5 @@ fn memory() -> Result<usize> {
 
 const FEW: usize = 1000;
 const LOOKS: usize = 1_000_000;
+/// The median counts: other machines' work on the same processor comes and goes.
+const PASSES: usize = 5;
