@@ -58,6 +58,7 @@ impl<S: BuildHasher + Default> UserMap<S> {
                 pinned: false,
             };
         }
+        let mut evicted = Evicted::default();
         let known = self.map.entry(&self.key(user), None, |_key, entry| {
             if entry.is_of(user) {
                 EntryAction::Retain(entry.open(user))
@@ -74,7 +75,7 @@ impl<S: BuildHasher + Default> UserMap<S> {
             }
             EntryResult::Vacant(guard) => guard,
             EntryResult::Replaced(guard, other) => {
-                other.evicted();
+                evicted.add(&other);
                 guard
             }
             // Nothing is removed above, and nothing limits how long it waits for another thread
@@ -87,9 +88,15 @@ impl<S: BuildHasher + Default> UserMap<S> {
         // From the start: in a map whose other slots are all pinned a new one would leave it again
         // at once, and whoever made it would make it again for ever.
         slot.pin();
+        let visit = Visit { slot, pinned: true };
         // It fails only if the placeholder was removed: forgetting and evicting leave it alone.
-        let _inserted = guard.insert(UserEntry::Slot(Arc::clone(&slot)));
-        Visit { slot, pinned: true }
+        let entry = UserEntry::Slot(Arc::clone(&visit.slot));
+        let _inserted = guard.insert_with_lifecycle(entry, &mut evicted);
+        // Not before, when the map is locked and half changed: a recorder of the app's may panic.
+        for _ in 0..evicted.of_use {
+            metrics::evicted();
+        }
+        visit
     }
 
     /// Takes what is known of a user out of the map.
@@ -166,17 +173,6 @@ impl UserEntry {
         slot
     }
 
-    /// It has left the map for another.
-    fn evicted(self) {
-        if let Self::Slot(slot) = &self {
-            slot.detach();
-        }
-        // Who comes back when it had ended would have been asked for anyway.
-        if metrics::ON && self.is_of_use() {
-            metrics::evicted();
-        }
-    }
-
     /// Whether there is a token in it that could be served.
     fn is_of_use(&self) -> bool {
         match self {
@@ -208,12 +204,31 @@ impl Drop for Visit {
     }
 }
 
+/// Those that have left the map for another.
+#[derive(Debug, Default)]
+struct Evicted {
+    /// How many of them Courier will be asked for because of that: who comes back when it had ended
+    /// would have been asked for anyway.
+    of_use: u32,
+}
+
+impl Evicted {
+    fn add(&mut self, entry: &UserEntry) {
+        if let UserEntry::Slot(slot) = entry {
+            slot.detach();
+        }
+        if metrics::ON && entry.is_of_use() {
+            self.of_use += 1;
+        }
+    }
+}
+
 /// Keeps a slot in the map while a flight will land in it, and tells its holders when it leaves.
 #[derive(Clone, Copy, Debug)]
 struct PinFlights;
 
 impl Lifecycle<Key, UserEntry> for PinFlights {
-    type RequestState = ();
+    type RequestState = Evicted;
 
     fn is_pinned(&self, _key: &Key, entry: &UserEntry) -> bool {
         match entry {
@@ -222,8 +237,8 @@ impl Lifecycle<Key, UserEntry> for PinFlights {
         }
     }
 
-    fn on_evict(&self, _state: &mut (), _key: Key, entry: UserEntry) {
-        entry.evicted();
+    fn on_evict(&self, evicted: &mut Evicted, _key: Key, entry: UserEntry) {
+        evicted.add(&entry);
     }
 }
 

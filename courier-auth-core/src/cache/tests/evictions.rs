@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -14,17 +14,21 @@ use ::metrics::{
 };
 
 use super::{Mood, World};
+use crate::cache::Wish;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const PLACES: usize = 10;
 
 /// Counts evictions and nothing else.
 #[derive(Default)]
-struct Evictions(Arc<AtomicU64>);
+struct Evictions {
+    count: Arc<AtomicU64>,
+    panics: AtomicBool,
+}
 
 impl Evictions {
     fn take(&self) -> u64 {
-        self.0.swap(0, Ordering::Relaxed)
+        self.count.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -37,7 +41,11 @@ impl Recorder for Evictions {
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         match key.name() {
-            "courier_auth_evictions_total" => Arc::clone(&self.0).into(),
+            "courier_auth_evictions_total" => {
+                let panics = self.panics.load(Ordering::Relaxed);
+                assert!(!panics, "the recorder panics");
+                Arc::clone(&self.count).into()
+            }
             _ => Counter::noop(),
         }
     }
@@ -73,6 +81,31 @@ async fn who_leaves_without_a_good_token_is_not_counted() {
     world.courier.set_mood(Mood::Status(400, None));
     come(&world, "late").await;
     assert_eq!(evictions.take(), 0);
+}
+
+/// It panicked in the middle of the map, which was never the same again: what was looked for there
+/// panicked too, and the seats of those who had come were taken for ever.
+#[tokio::test(start_paused = true)]
+async fn a_recorder_that_panics_leaves_the_map_as_it_should_be() {
+    let evictions = Evictions::default();
+    let _installed = set_default_local_recorder(&evictions);
+    let world = World::new(HOUR, PLACES);
+    come(&world, "early").await;
+    evictions.panics.store(true, Ordering::Relaxed);
+    for n in 0..PLACES * 10 {
+        // Whoever has been here before is asked for more often.
+        for name in [format!("unlucky-{n}"), format!("unlucky-{}", n / 2)] {
+            let (cache, grant) = (world.cache.clone(), world.grant(&name));
+            let _panic = tokio::spawn(async move { cache.get(&grant, Wish::Any).await }).await;
+        }
+    }
+    evictions.panics.store(false, Ordering::Relaxed);
+    for names in ["early", "unlucky", "late"] {
+        for n in 0..PLACES * 10 {
+            world.get(&format!("{names}-{n}")).await.unwrap();
+        }
+    }
+    assert_eq!(world.cache.status().users, PLACES);
 }
 
 /// The seats were kept for users who had been here often and would not be again, and those who came
