@@ -199,11 +199,12 @@ impl Gate {
                 // Locked until it is open, so that a key that comes meanwhile is not stopped.
                 let mut key = self.key_in_use();
                 let (latch, reason) = (epochs.latch, error.clone());
-                let enough = is_about_the_key(error)
-                    || (self.key_latch.epoch() == latch
-                        && self.forbidden.add(user, FORBIDDEN_TO_OPEN));
-                if key.epoch == epochs.key
-                    && enough
+                // What the key before it may not do does not count for the new one.
+                let enough = key.epoch == epochs.key
+                    && (is_about_the_key(error)
+                        || (self.key_latch.epoch() == latch
+                            && self.forbidden.add(user, FORBIDDEN_TO_OPEN)));
+                if enough
                     && let Some(pause) = self.key_latch.open(latch, now, reason, fastrand::f64())
                 {
                     // Or the next one alone would do, who may be the one that started it.

@@ -109,6 +109,20 @@ async fn a_late_refusal_of_the_old_key_does_not_stop_the_new_one() {
     gate.admit(Urgency::Foreground, now()).unwrap();
 }
 
+/// It was taken for the first of the two that are enough.
+#[tokio::test(start_paused = true)]
+async fn a_late_403_of_the_old_key_does_not_count_for_the_new_one() {
+    let gate = Gate::new(crate::client::Region::Us);
+    let now = tokio::time::Instant::now;
+    let forbidden = Error::new(ErrorKind::ApiKeyRefused, "no").with_status(403);
+    let early = gate.admit(Urgency::Foreground, now()).unwrap();
+    gate.key_changed();
+    gate.record(Err(&forbidden), "1", early.epochs, now());
+    let new = gate.admit(Urgency::Foreground, now()).unwrap();
+    gate.record(Err(&forbidden), "2", new.epochs, now());
+    assert!(!gate.is_key_refused());
+}
+
 /// A key that may do nothing: the second user hears it from Courier, the third does not ask.
 #[tokio::test(start_paused = true)]
 async fn two_users_403_is_the_keys() {
