@@ -63,6 +63,11 @@ impl Admission {
         Poll::Ready(self.look.is_some())
     }
 
+    /// Leaves the queue without a permit.
+    pub(crate) fn give_up(&mut self) {
+        self.ticket = None;
+    }
+
     /// Whether it has to wait for its permit.
     pub(crate) fn is_queued(&self) -> bool {
         self.permit.is_none()

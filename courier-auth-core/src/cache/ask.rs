@@ -8,7 +8,7 @@ use super::{
     flight::{Ending, FlightTask},
     log::Tries,
     shared::Shared,
-    upstream::QUEUE_WAIT,
+    upstream::{QUEUE_WAIT, overloaded},
 };
 use crate::{
     error::{Error, ErrorKind},
@@ -46,11 +46,17 @@ impl FlightTask {
         let admitted = match (permit, &mut *flight.admission()) {
             (_, None) => return Some(Ending::TakenOver),
             (Some(permit), Some(admission)) => gate.leave_queue(admission, permit),
-            (None, Some(admission)) => Err(gate.give_up(admission)),
+            (None, Some(admission)) => {
+                admission.give_up();
+                Err(overloaded())
+            }
         };
         match admitted {
             Ok(epochs) => self.epochs = epochs,
-            Err(error) => return Some(Ending::Refused(error)),
+            Err(error) => {
+                gate.note_skip(Urgency::Foreground, error.kind(), Instant::now());
+                return Some(Ending::Refused(error));
+            }
         }
         self.shared.show_gauges();
         None

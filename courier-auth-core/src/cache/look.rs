@@ -105,17 +105,24 @@ impl FlightTask {
     fn admit(&mut self) -> Option<Ending> {
         let now = self.shared.clock.now().mono;
         self.shared.make_room(self.purpose.urgency, now);
-        let mut place = self.flight.admission();
-        let Some(place) = &mut *place else {
-            return Some(Ending::TakenOver);
-        };
-        match self.shared.gate.admit(self.purpose.urgency, now) {
-            Ok(admission) => {
-                self.epochs = admission.epochs;
+        let gate = &self.shared.gate;
+        let admitted = match &mut *self.flight.admission() {
+            None => return Some(Ending::TakenOver),
+            Some(place) => gate.admit(self.purpose.urgency, now).map(|admission| {
+                let epochs = admission.epochs;
                 *place = admission;
+                epochs
+            }),
+        };
+        match admitted {
+            Ok(epochs) => {
+                self.epochs = epochs;
                 None
             }
-            Err(error) => Some(put_off(error, false)),
+            Err(error) => {
+                gate.note_skip(self.purpose.urgency, error.kind(), now);
+                Some(put_off(error, false))
+            }
         }
     }
 }

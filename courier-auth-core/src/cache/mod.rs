@@ -42,6 +42,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 pub use self::status::Status;
 use self::{
+    admission::Urgency,
     clock::Clock,
     flight::{Outcome, Waited},
     peers::Peers,
@@ -263,6 +264,16 @@ struct Caller {
     /// Whether Courier was asked for another than the cached token, which the caller says was
     /// refused.
     replaced: Option<bool>,
+    unsaid: Unsaid,
+}
+
+/// What operators are to be told of as soon as nothing is locked: their subscriber or recorder may
+/// ask for a token itself.
+#[derive(Debug, Default)]
+struct Unsaid {
+    /// Why no flight was started.
+    skipped: Option<(Urgency, ErrorKind)>,
+    look_left_out: bool,
 }
 
 impl Caller {
@@ -271,6 +282,7 @@ impl Caller {
             wish,
             start: None,
             replaced: None,
+            unsaid: Unsaid::default(),
         }
     }
 }

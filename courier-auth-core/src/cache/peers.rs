@@ -17,8 +17,11 @@ use crate::{
 /// [`lock`](Self::lock) returns at once or is awaited when nobody waits any more.
 #[async_trait]
 pub(crate) trait Peers: fmt::Debug + Send + Sync + 'static {
-    /// Whether looking is worth it now; counts it if not.
+    /// Whether looking is worth it now.
     fn admits_look(&self, now: Instant) -> bool;
+
+    /// Counts a look that was not. To be called without locks.
+    fn note_look_left_out(&self);
 
     /// The token that another replica was issued, other than the one to avoid. Within
     /// [`FIND_LIMIT`].

@@ -1,8 +1,10 @@
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use super::{
-    Caller, TokenCache, Wish,
-    admission::Urgency,
+    Caller, TokenCache, Unsaid, Wish,
+    admission::{Admission, Urgency},
     clock::Moment,
     flight::{Flight, FlightTask, Outcome, Purpose},
     gone,
@@ -21,6 +23,11 @@ impl TokenCache {
         caller: &mut Caller,
         takeover: Option<&Takeover>,
     ) -> Result<Step, Error> {
+        // Before the slot is locked: where the last one has gone, new connections are made.
+        let home = match takeover {
+            Some(takeover) => Ok(Arc::clone(&takeover.home)),
+            None => self.shared.home(),
+        };
         for _ in 0..MAX_LOOKS {
             let slot = self.shared.users.slot(&grant.user_id);
             let mut state = slot.lock();
@@ -28,12 +35,13 @@ impl TokenCache {
                 // It left the map between the look-up and the lock.
                 continue;
             }
-            let decision = self.decide(&slot, &mut state, grant, caller, takeover);
+            let decision = self.decide(&slot, &mut state, grant, caller, takeover, home);
             drop(state);
             if let Some(takeover) = takeover {
                 // Whoever else waits for it joins its successor at once.
                 takeover.of.finish(Outcome::Abandoned);
             }
+            self.say(&std::mem::take(&mut caller.unsaid));
             let (step, task) = decision?;
             if let Some(task) = task {
                 task.spawn();
@@ -51,6 +59,7 @@ impl TokenCache {
         grant: &Grant,
         caller: &mut Caller,
         takeover: Option<&Takeover>,
+        home: Result<Arc<Home>, Error>,
     ) -> Result<(Step, Option<FlightTask>), Error> {
         let now = self.shared.clock.now();
         let demand = demand(state, grant, caller.wish, takeover.is_some(), now);
@@ -104,11 +113,17 @@ impl TokenCache {
                     replaces,
                     avoid,
                 };
-                let task = if crowded {
-                    Err(self.shared.gate.turn_away(urgency, now.mono))
-                } else {
-                    self.prepare(slot, grant, purpose, looked, takeover, now)
-                };
+                let unsaid = &mut caller.unsaid;
+                let task = home.and_then(|home| {
+                    let admission = if crowded {
+                        Err(overloaded())
+                    } else {
+                        self.admit(urgency, looked, unsaid, now)
+                    };
+                    let admission = admission
+                        .inspect_err(|error| unsaid.skipped = Some((urgency, error.kind())))?;
+                    Ok(self.prepare(slot, grant, purpose, home, admission, now))
+                });
                 let task = match task {
                     Ok(task) => task,
                     Err(error) => return Ok((Step::serve(held).map_err(|_| error)?, None)),
@@ -129,29 +144,38 @@ impl TokenCache {
         Ok((step, task))
     }
 
-    /// Prepares a flight, if Courier may be asked or another replica be looked to.
+    /// Lets a flight start, if Courier may be asked or another replica be looked to.
+    fn admit(
+        &self,
+        urgency: Urgency,
+        looked: bool,
+        unsaid: &mut Unsaid,
+        now: Moment,
+    ) -> Result<Admission, Error> {
+        let shared = &self.shared;
+        if let Some(peers) = shared.peers.as_ref().filter(|_| !looked) {
+            if peers.admits_look(now.mono) {
+                if let Some(admission) = shared.gate.admit_look() {
+                    return Ok(admission);
+                }
+            } else {
+                unsaid.look_left_out = true;
+            }
+        }
+        shared.make_room(urgency, now.mono);
+        shared.gate.admit(urgency, now.mono)
+    }
+
+    /// Prepares a flight that may start.
     fn prepare(
         &self,
         slot: &Arc<Slot>,
         grant: &Grant,
         purpose: Purpose,
-        looked: bool,
-        takeover: Option<&Takeover>,
+        home: Arc<Home>,
+        admission: Admission,
         now: Moment,
-    ) -> Result<FlightTask, Error> {
-        let home = match takeover {
-            Some(takeover) => Arc::clone(&takeover.home),
-            None => self.shared.home()?,
-        };
-        let look = self.shared.peers.as_ref().filter(|_| !looked);
-        let look = look.filter(|peers| peers.admits_look(now.mono));
-        let admission = match look.and_then(|_peers| self.shared.gate.admit_look()) {
-            Some(admission) => admission,
-            None => {
-                self.shared.make_room(purpose.urgency, now.mono);
-                self.shared.gate.admit(purpose.urgency, now.mono)?
-            }
-        };
+    ) -> FlightTask {
         let task = FlightTask::new(
             Arc::clone(&self.shared),
             Arc::clone(slot),
@@ -162,7 +186,18 @@ impl TokenCache {
             now.mono,
         );
         self.shared.stalled.add(&task.flight());
-        Ok(task)
+        task
+    }
+
+    fn say(&self, unsaid: &Unsaid) {
+        if unsaid.look_left_out
+            && let Some(peers) = &self.shared.peers
+        {
+            peers.note_look_left_out();
+        }
+        if let Some((urgency, reason)) = unsaid.skipped {
+            self.shared.gate.note_skip(urgency, reason, Instant::now());
+        }
     }
 }
 

@@ -99,18 +99,14 @@ impl Gate {
     }
 
     /// Lets a flight start. A background refresh needs a free permit; a caller that waits may
-    /// queue for one.
+    /// queue for one. An error is for [`note_skip`](Self::note_skip).
     pub(crate) fn admit(&self, urgency: Urgency, now: Instant) -> Result<Admission, Error> {
-        self.try_admit(urgency, now).inspect_err(note_skip)
-    }
-
-    fn try_admit(&self, urgency: Urgency, now: Instant) -> Result<Admission, Error> {
         let permit = self.permit_now(urgency);
         let ticket = match (&permit, urgency) {
             (Some(_), _) => None,
             (None, Urgency::Foreground) => {
                 let ticket = Ticket::take(&self.queued, &self.permits, MAX_QUEUED);
-                Some(ticket.ok_or_else(|| self.too_many(now))?)
+                Some(ticket.ok_or_else(overloaded)?)
             }
             (None, Urgency::Background) => return Err(overloaded()),
         };
@@ -133,24 +129,17 @@ impl Gate {
         background && self.permits.available_permits() > 0
     }
 
-    /// Leaves the queue without a permit.
-    pub(crate) fn give_up(&self, admission: &mut Admission) -> Error {
-        admission.ticket = None;
-        self.turn_away(Urgency::Foreground, Instant::now())
-    }
-
-    /// Lets no flight start: there are too many.
-    pub(crate) fn turn_away(&self, urgency: Urgency, now: Instant) -> Error {
-        let error = match urgency {
-            Urgency::Foreground => self.too_many(now),
-            Urgency::Background => overloaded(),
-        };
-        note_skip(&error);
-        error
+    /// Tells operators of a flight that may not start, or may not leave the queue. To be called
+    /// without locks, as whatever the app's own subscriber or recorder hears.
+    pub(crate) fn note_skip(&self, urgency: Urgency, reason: ErrorKind, now: Instant) {
+        metrics::skipped(reason);
+        if reason == ErrorKind::Overloaded && urgency == Urgency::Foreground {
+            self.note_too_many(now);
+        }
     }
 
     /// Leaves the queue with a permit, and looks again whether Courier is worth a call: it may have
-    /// failed for everybody meanwhile.
+    /// failed for everybody meanwhile. An error is for [`note_skip`](Self::note_skip).
     pub(crate) fn leave_queue(
         &self,
         admission: &mut Admission,
@@ -159,8 +148,7 @@ impl Gate {
         admission.ticket = None;
         // Whoever is the probe already would be refused because of itself.
         if admission.probes.is_empty() {
-            let checked = self.check(Instant::now()).inspect_err(note_skip)?;
-            (admission.epochs, admission.probes) = checked;
+            (admission.epochs, admission.probes) = self.check(Instant::now())?;
         }
         admission.permit = Some(permit);
         Ok(admission.epochs)
@@ -204,12 +192,17 @@ impl Gate {
                     && (is_about_the_key(error)
                         || (self.key_latch.epoch() == latch
                             && self.forbidden.add(user, FORBIDDEN_TO_OPEN)));
-                if enough
-                    && let Some(pause) = self.key_latch.open(latch, now, reason, fastrand::f64())
-                {
+                let mut opened = None;
+                if enough {
+                    opened = self.key_latch.open(latch, now, reason, fastrand::f64());
+                }
+                if opened.is_some() {
                     // Or the next one alone would do, who may be the one that started it.
                     self.forbidden.end();
                     key.refused = true;
+                }
+                drop(key);
+                if let Some(pause) = opened {
                     // The flight itself says at ERROR what to do.
                     warn!(
                         target: events::COURIER,
@@ -318,7 +311,7 @@ impl Gate {
     }
 
     /// A token that somebody waits for is not asked for. Nothing else says so: Courier answers.
-    fn too_many(&self, now: Instant) -> Error {
+    fn note_too_many(&self, now: Instant) {
         let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
         let tally = overload.count(now);
         drop(overload);
@@ -331,7 +324,6 @@ impl Gate {
                 "more tokens are wanted than Courier is asked for at once"
             );
         }
-        overloaded()
     }
 
     fn reached(&self) {
@@ -364,10 +356,6 @@ struct KeyInUse {
 /// this one request, or a firewall in between may dislike the user's id.
 pub(super) fn is_about_the_key(error: &Error) -> bool {
     error.kind() == ErrorKind::ApiKeyRefused && error.status() != Some(403)
-}
-
-fn note_skip(error: &Error) {
-    metrics::skipped(error.kind());
 }
 
 pub(crate) fn overloaded() -> Error {

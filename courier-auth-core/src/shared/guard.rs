@@ -43,13 +43,10 @@ impl Guard {
         }
     }
 
-    /// Whether a read would be let through; one that would not is left out.
+    /// Whether a read would be let through; one that would not is to be
+    /// [left out](Self::left_out).
     pub(super) fn admits_read(&self, now: Instant) -> bool {
-        let admits = self.reads.breaker.would_admit(now);
-        if !admits {
-            self.left_out("read");
-        }
-        admits
+        self.reads.breaker.would_admit(now)
     }
 
     /// Lets a read through, if it is worth it, and no longer than `limit`.

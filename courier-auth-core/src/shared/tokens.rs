@@ -278,6 +278,10 @@ impl Peers for SharedTokens {
         self.guard.admits_read(now)
     }
 
+    fn note_look_left_out(&self) {
+        self.guard.left_out("read");
+    }
+
     async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found {
         self.longest
             .fetch_max(grant.terms.lifetime.as_secs(), Ordering::Relaxed);

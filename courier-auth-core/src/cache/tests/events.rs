@@ -3,12 +3,16 @@
 use std::{
     cell::{Cell, RefCell},
     fmt::{self, Write as _},
-    sync::Once,
+    sync::{
+        Once,
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread,
     time::Duration,
 };
 
-use futures_util::future::join_all;
-use tokio::time::Instant;
+use futures_util::{FutureExt as _, future::join_all};
+use tokio::{runtime::Builder, time::Instant};
 use tracing::{
     Event, Level, Subscriber,
     field::Field,
@@ -32,6 +36,8 @@ thread_local! {
     static PANICS: Cell<bool> = const { Cell::new(false) };
     /// Whether it panics at every event.
     static ALWAYS_PANICS: Cell<bool> = const { Cell::new(false) };
+    /// What the subscriber does at every event at INFO and above, but for those that come of it.
+    static REACTION: Cell<Option<Box<dyn Fn()>>> = const { Cell::new(None) };
 }
 
 /// For the whole process: with one for each thread, events that another thread reaches first would
@@ -71,6 +77,10 @@ impl<S: Subscriber> Layer<S> for Listener {
         let level = *event.metadata().level();
         if level > Level::INFO {
             return;
+        }
+        if let Some(react) = REACTION.take() {
+            react();
+            REACTION.set(Some(react));
         }
         let mut line = format!("{level} {}", event.metadata().target());
         event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
@@ -126,6 +136,60 @@ async fn a_subscriber_that_always_panics_does_not_end_the_process() {
         assert_eq!(world.cache.status().calls_in_flight, 0);
         assert_eq!(world.courier.reconnections(), 0, "its runtime goes on");
     }
+}
+
+/// On a thread of its own, for it would wait for a lock that this very thread holds.
+fn reacting<F>(test: impl FnOnce() -> F + Send + 'static)
+where
+    F: Future<Output = ()>,
+{
+    let (done, is_done) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(test());
+        REACTION.set(None);
+        done.send(()).unwrap();
+    });
+    let patience = Duration::from_secs(60);
+    let hangs = is_done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
+    assert!(!hangs, "it waits for ever");
+    thread.join().unwrap();
+}
+
+/// It heard that there are too many while the slot of the one that was too many was locked.
+#[test]
+fn a_subscriber_may_ask_for_a_token() {
+    reacting(async || {
+        let world = World::new(HOUR, 1000);
+        let (cache, grant) = (world.cache.clone(), world.grant("one-too-many"));
+        REACTION.set(Some(Box::new(move || {
+            let _ready = cache.get(&grant, Wish::Any).now_or_never();
+        })));
+        world
+            .courier
+            .set_mood(Mood::Slow(Duration::from_millis(1900)));
+        let mut users: Vec<_> = (0..16 + 256).map(|user| format!("u{user}")).collect();
+        users.push("one-too-many".to_owned());
+        join_all(users.iter().map(|user| world.get(user))).await;
+    });
+}
+
+/// It heard that the key is refused while what is known of the key was locked.
+#[test]
+fn a_subscriber_may_change_the_api_key() {
+    reacting(async || {
+        let world = World::new(HOUR, 1000);
+        let cache = world.cache.clone();
+        REACTION.set(Some(Box::new(move || {
+            cache.set_api_key("another".into()).unwrap();
+        })));
+        world
+            .courier
+            .set_mood(Mood::WantsKey("another", Duration::ZERO));
+        world.get("alice").await.unwrap_err();
+        world.get("bob").await.unwrap();
+    });
 }
 
 #[tokio::test(start_paused = true)]

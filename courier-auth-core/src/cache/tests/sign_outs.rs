@@ -316,6 +316,10 @@ impl Peers for Slow {
         self.0.admits_look(now)
     }
 
+    fn note_look_left_out(&self) {
+        self.0.note_look_left_out();
+    }
+
     async fn find(&self, grant: &Grant, avoid: Option<TokenId>) -> Found {
         self.0.find(grant, avoid).await
     }
