@@ -108,6 +108,13 @@ impl Shared {
         }
     }
 
+    /// The same for looks.
+    pub(super) fn make_room_to_look(&self, now: Instant) {
+        if !self.gate.has_room_to_look() {
+            self.stalled.release_overdue(now);
+        }
+    }
+
     /// Where flights start: on the given runtime, or on that of the first caller.
     pub(super) fn home(&self) -> Result<Arc<Home>, Error> {
         let mut home = self.home.lock().unwrap_or_else(PoisonError::into_inner);

@@ -155,6 +155,7 @@ impl TokenCache {
         let shared = &self.shared;
         if let Some(peers) = shared.peers.as_ref().filter(|_| !looked) {
             if peers.admits_look(now.mono) {
+                shared.make_room_to_look(now.mono);
                 if let Some(admission) = shared.gate.admit_look() {
                     return Ok(admission);
                 }

@@ -129,6 +129,11 @@ impl Gate {
         background && self.permits.available_permits() > 0
     }
 
+    /// Whether a flight may look at once.
+    pub(crate) fn has_room_to_look(&self) -> bool {
+        self.looks.available_permits() > 0
+    }
+
     /// Tells operators of a flight that may not start, or may not leave the queue. To be called
     /// without locks, as whatever the app's own subscriber or recorder hears.
     pub(crate) fn note_skip(&self, urgency: Urgency, reason: ErrorKind, now: Instant) {

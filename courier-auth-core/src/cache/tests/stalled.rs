@@ -3,6 +3,8 @@
 
 use std::{thread, time::Duration};
 
+#[cfg(feature = "shared-cache")]
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 
@@ -75,5 +77,39 @@ fn who_queues_alone_gets_the_permits_of_a_runtime_that_stands_still() {
     ask_briefly_for(16, &frozen, &cache);
     courier.set_mood(Mood::Ok);
     ask(&cache).unwrap();
+    drop(frozen);
+}
+
+/// Their users do not come back, and nobody else would find what other replicas have until the
+/// runtime goes on.
+#[cfg(feature = "shared-cache")]
+#[test]
+fn looks_do_not_stay_with_a_runtime_that_stands_still() {
+    use super::{
+        Courier,
+        store::{Store, sharing_cache},
+    };
+    use crate::cache::clock::ManualClock;
+
+    let clock = ManualClock::new();
+    let (courier, store) = (Courier::new(clock.clone()), Store::new());
+    let token = ask(&sharing_cache(&clock, &courier, &store, None)).unwrap();
+    assert_eq!(store.names(":t").len(), 1);
+
+    let frozen = runtime();
+    let cache = sharing_cache(&clock, &courier, &store, Some(frozen.handle().clone()));
+    let callers = runtime();
+    callers.block_on(async {
+        // Some of them wait for their turn to look.
+        for n in 0..1500 {
+            let grant = grant_of(&n.to_string());
+            let asked = cache.get(&grant, Wish::Any).now_or_never();
+            assert!(asked.is_none(), "nobody is at it");
+        }
+    });
+    // Until they are overdue.
+    thread::sleep(Duration::from_millis(1100));
+    assert_eq!(ask(&cache).unwrap().id(), token.id());
+    assert_eq!(courier.calls(), 1);
     drop(frozen);
 }
