@@ -605,10 +605,11 @@ class Link {
 /** Empties the list: the SDK leaves the messages of who signed out on the screen. */
 function forget(/** @type {Internals} */ inbox) {
   const nothing = { messages: [], unreadCount: 0, canPaginate: false, paginationCursor: null };
-  for (const [id, dataset] of inbox?._datasets ?? []) {
+  inbox?._datasets?.forEach?.((/** @type {Internals} */ dataset, /** @type {string} */ id) => {
     // One that was never loaded goes on showing that it loads.
-    if (dataset._firstFetchComplete !== false) dataset.restoreFromSnapshot?.({ id, ...nothing });
-  }
+    if (dataset._firstFetchComplete === false) return;
+    regardless(() => dataset.restoreFromSnapshot?.({ id, ...nothing }));
+  });
   inbox?._globalMessages?.clear?.();
 }
 
@@ -618,6 +619,15 @@ async function quietly(action) {
     await action();
   } catch {
     // A 401 is seen by `watchCalls`; anything else is tried again with the next reconnect.
+  }
+}
+
+/** Runs what calls listeners of the app's. @param {() => void} action */
+function regardless(action) {
+  try {
+    action();
+  } catch (error) {
+    later(() => rethrow(error));
   }
 }
 

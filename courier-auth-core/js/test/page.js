@@ -85,6 +85,14 @@ export async function settle() {
   for (let i = 0; i < 8; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** What the app's own code throws must be seen, but stops nothing. */
+export function uncaught(t) {
+  const messages = [];
+  process.setUncaughtExceptionCaptureCallback((error) => messages.push(error.message));
+  t.after(() => process.setUncaughtExceptionCaptureCallback(null));
+  return messages;
+}
+
 /** The app's token endpoint: tokens of an hour, refreshed after 50 minutes. */
 class Endpoint {
   user = "user-1";

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { startCourierSession } from "../session.js";
-import { TOKEN_URL, html, json, page, problem, redirect, settle } from "./page.js";
+import { TOKEN_URL, html, json, page, problem, redirect, settle, uncaught } from "./page.js";
 
 test("the first token signs in, once", async (t) => {
   const p = page(t);
@@ -650,14 +650,6 @@ test("who signs out of Courier during a session's first request is not signed in
   assert.equal(p.courier.signIns.length, 1);
 });
 
-/** What the app's own code throws must be seen, but stops nothing. */
-function uncaught(t) {
-  const messages = [];
-  process.setUncaughtExceptionCaptureCallback((error) => messages.push(error.message));
-  t.after(() => process.setUncaughtExceptionCaptureCallback(null));
-  return messages;
-}
-
 test("what a callback of the app's throws stops nothing", async (t) => {
   const p = page(t);
   const thrown = uncaught(t);
@@ -719,6 +711,36 @@ test("a listener that throws while another user is signed in keeps nobody out", 
   assert.equal(thrown.length, 1);
   assert.equal(p.told.signedOut, 0);
 });
+
+for (const [what, answer, now] of [
+  ["the session is over", () => problem(401, "Nobody is signed in."), undefined],
+  ["another user is there", (p) => json(p.endpoint.body({ user_id: "user-2", token_id: "another", refresh_in: 3000 })), "user-2"],
+]) {
+  test(`where a listener of the inbox throws as its list is emptied, it is emptied all the same: ${what}`, async (t) => {
+    const p = page(t);
+    const thrown = uncaught(t);
+    p.backend.messages = [{ messageId: "m1" }];
+    const session = p.start();
+    await session.ready;
+    await settle();
+    const other = { messages: ["m1"], restoreFromSnapshot: ({ messages }) => (other.messages = messages) };
+    const [[, all]] = p.inbox._datasets;
+    all.restoreFromSnapshot = (snapshot) => {
+      all.messages = snapshot.messages;
+      throw new Error("the app's own");
+    };
+    p.inbox._datasets.set("other", other);
+    p.backend.down = true; // so that the second one's list does not come
+    p.endpoint.next = [answer(p)];
+    await session.refresh();
+    await settle();
+    assert.equal(p.courier.client?.options.userId, now);
+    assert.deepEqual([p.inbox.shown, other.messages], [[], []]);
+    assert.equal(p.told.signedOut, now ? 0 : 1);
+    assert.deepEqual(p.told.errors, []);
+    assert.deepEqual(thrown, ["the app's own"]);
+  });
+}
 
 test("the token is in no URL, no storage, no log and no global", async (t) => {
   const p = page(t);
