@@ -535,8 +535,8 @@ class Link {
     for (const message of messages.reverse()) {
       // What is older than all that was known has moved up, in the place of one that was archived.
       if (shown.has(message.messageId) || message.created < known.at(-1)?.created) continue;
-      inbox.addMessage(message);
-      toast?.addMessage?.(message);
+      regardless(() => inbox.addMessage(message));
+      regardless(() => toast?.addMessage?.(message));
     }
   }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { json, page, problem, settle } from "./page.js";
+import { json, page, problem, settle, uncaught } from "./page.js";
 
 /** A page whose inbox is loaded and live. */
 async function live(t, settings, options) {
@@ -100,6 +100,26 @@ test("a message that comes while the socket is closed is shown once, as if live"
   assert.deepEqual(new Set(p.toast.shown), new Set(["missed-1", "missed-2", "live"]));
   assert.equal(p.toast.shown.length, 3);
   assert.equal(p.inbox.loads, loads);
+});
+
+test("a listener that throws at a missed message keeps the others from nobody", async (t) => {
+  const p = await live(t);
+  const thrown = uncaught(t);
+  await p.toast.listenForMessages();
+  const { addMessage } = p.inbox;
+  p.inbox.addMessage = (message) => {
+    addMessage.call(p.inbox, message);
+    if (message.messageId === "missed-1") throw new Error("the app's own");
+  };
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  p.backend.send("missed-1");
+  p.backend.send("missed-2");
+  await p.advance(4, 0.1);
+  assert.deepEqual(p.inbox.shown, ["missed-2", "missed-1", "m1"]);
+  assert.deepEqual(p.toast.shown, ["missed-1", "missed-2"]);
+  assert.deepEqual(thrown, ["the app's own"]);
 });
 
 test("missed messages that cannot be asked for just then come with the list", async (t) => {
