@@ -119,9 +119,16 @@ class Session {
 
     const { status } = response;
     const problem = body?.detail ?? `The token endpoint answered ${status}`;
-    if (status === 401 || isRedirect(response) || (response.ok && !body)) {
+    const over = status === 401 || isRedirect(response) || (response.ok && !body);
+    const given = response.ok && !over && isToken(body);
+    const { client: beside } = this.courier;
+    if (beside && beside !== client && (over || (given && beside.options?.userId !== body.user_id))) {
+      // Signed in beside the session meanwhile: the answer may be to whoever was there before.
+      return this.exchange();
+    }
+    if (over) {
       this.signedOut();
-    } else if (status === 304 || (response.ok && isToken(body))) {
+    } else if (status === 304 || given) {
       if ((this.held || client) && this.appSignedOut) return this.stop();
       try {
         if (status === 304) this.watch(this.courier.client);

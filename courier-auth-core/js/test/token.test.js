@@ -742,6 +742,51 @@ for (const [what, answer, now] of [
   });
 }
 
+for (const [what, answer] of [
+  ["the first one's token", (p) => json(p.endpoint.body({ user_id: "user-1", refresh_in: 3000 }))],
+  ["that nobody was signed in", () => problem(401, "Nobody is signed in.")],
+  ["a login page", () => html()],
+]) {
+  for (const first of [true, false]) {
+    test(`another user signed in beside the session during ${first ? "its first" : "a later"} request, whose answer is ${what}: asked anew`, async (t) => {
+      const p = page(t);
+      const session = p.start();
+      if (first) p.endpoint.hold = true;
+      else await session.ready;
+      p.endpoint.hold = true;
+      const asked = session.refresh();
+      await settle();
+      p.courier.signIn({ userId: "user-2", jwt: "token of the app's own" });
+      const before = p.courier.signIns.length;
+      p.endpoint.next = [answer(p)];
+      p.endpoint.user = "user-2";
+      p.endpoint.hold = false;
+      p.endpoint.held.forEach((go) => go());
+      await asked;
+      assert.equal(p.courier.client?.options.userId, "user-2");
+      assert.equal(p.courier.client.options.accessToken, "token-1-of-user-2");
+      assert.equal(p.courier.signIns.length, before);
+      assert.equal(p.endpoint.requests.length, first ? 2 : 3);
+      assert.deepEqual(p.told, { signedOut: 0, errors: [] });
+    });
+  }
+}
+
+for (const [user, requests] of [["user-1", 1], ["user-2", 2]]) {
+  test(`${user} signed in beside the session during a request: ${requests} in all, and the endpoint has the last word`, async (t) => {
+    const p = page(t);
+    p.endpoint.hold = true;
+    const session = p.start();
+    await settle();
+    p.courier.signIn({ userId: user, jwt: "token of the app's own" });
+    p.endpoint.hold = false;
+    p.endpoint.held.forEach((go) => go());
+    assert.equal(await session.ready, true);
+    assert.equal(p.endpoint.requests.length, requests);
+    assert.equal(p.courier.client.options.accessToken, "token-1-of-user-1");
+  });
+}
+
 test("the token is in no URL, no storage, no log and no global", async (t) => {
   const p = page(t);
   const globals = new Set(Object.getOwnPropertyNames(globalThis));
