@@ -223,7 +223,7 @@ class Session {
 
   /** @param {Internals} client */
   watch(client) {
-    if (!client || this.link?.client === client) return;
+    if (!client || this.stopped || this.link?.client === client) return;
     this.link?.release();
     this.link = new Link(this, client);
   }

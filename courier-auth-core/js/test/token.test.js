@@ -787,6 +787,19 @@ for (const [user, requests] of [["user-1", 1], ["user-2", 2]]) {
   });
 }
 
+test("stop() by a listener while another user is signed in leaves nothing behind in the SDK", async (t) => {
+  const p = page(t, { ui: false });
+  const session = p.start();
+  await session.ready;
+  p.courier.addAuthenticationListener(({ userId }) => userId || session.stop());
+  p.endpoint.user = "user-2";
+  await session.refresh();
+  const { inbox } = p.courier.client;
+  for (const object of [inbox, inbox.socket]) {
+    assert.deepEqual(Object.keys(object).filter((name) => typeof object[name] === "function"), []);
+  }
+});
+
 test("the token is in no URL, no storage, no log and no global", async (t) => {
   const p = page(t);
   const globals = new Set(Object.getOwnPropertyNames(globalThis));
