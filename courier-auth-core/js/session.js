@@ -613,9 +613,9 @@ class Link {
 function forget(/** @type {Internals} */ inbox) {
   const nothing = { messages: [], unreadCount: 0, canPaginate: false, paginationCursor: null };
   inbox?._datasets?.forEach?.((/** @type {Internals} */ dataset, /** @type {string} */ id) => {
-    // One that was never loaded goes on showing that it loads.
-    if (dataset._firstFetchComplete === false) return;
-    regardless(() => dataset.restoreFromSnapshot?.({ id, ...nothing }));
+    // One that was never loaded goes on showing that it loads, unless live messages came into it.
+    const loads = dataset._firstFetchComplete === false && !dataset._messages?.length;
+    regardless(() => (loads ? dataset.setUnreadCount?.(0) : dataset.restoreFromSnapshot?.({ id, ...nothing })));
   });
   inbox?._globalMessages?.clear?.();
 }

@@ -430,6 +430,20 @@ test("of the first user nothing stays in the store, and a tab that was never ope
   assert.equal(emptied, 1);
 });
 
+test("of the first user nothing stays in a tab that was never opened, either", async (t) => {
+  const p = await live(t);
+  const emptied = [];
+  let unread = 3;
+  const tab = { messages: [], _firstFetchComplete: false, setUnreadCount: (count) => (unread = count) };
+  for (const [id, _messages] of [["live", [{ messageId: "live" }]], ["idle", []]]) {
+    p.inbox._datasets.set(id, { ...tab, _messages, restoreFromSnapshot: ({ messages, unreadCount }) => emptied.push(id, messages, unreadCount) });
+  }
+  p.endpoint.user = "user-2";
+  await p.session.refresh();
+  assert.deepEqual(emptied, ["live", [], 0]);
+  assert.equal(unread, 0); // that it loads, it goes on showing
+});
+
 test("an answer that comes after stop() is what it was", async (t) => {
   const p = await live(t);
   let answer;

@@ -276,3 +276,28 @@ test("stop() leaves the SDK as it was", async () => {
   assert.ok(!Object.hasOwn(inbox, "getMessages") && !Object.hasOwn(inbox.socket, "onClose"));
   assert.equal(errors, 0);
 });
+
+test("who is signed out leaves nothing in a tab that was never opened", async () => {
+  const store = sdk.CourierInboxDatastore.shared;
+  const [{ constructor: Dataset }] = store._datasets.values();
+  const loading = [];
+  const tab = (id, filter) => {
+    const dataset = new Dataset(id, filter);
+    dataset.addDatastoreListener({ events: { onDataSetChange: ({ id }) => loading.splice(loading.indexOf(id), 1) } });
+    store._datasets.set(id, dataset);
+    loading.push(id);
+    return dataset;
+  };
+  // Tabs get live messages and counts also before they are opened.
+  const live = tab("live", {});
+  const counted = tab("counted", { tags: ["elsewhere"] });
+  store.addMessage(message("of-user-2-live"));
+  counted.setUnreadCount(3);
+  assert.deepEqual([live.toInboxDataset().messages.length, live.totalUnreadCount], [1, 1]);
+  const fetch = async () => new Response(null, { status: 401 });
+  const { ready } = startCourierSession({ courier: sdk.Courier.shared, inbox: store, tokenUrl: "https://app.example/courier/token", fetch });
+  assert.equal(await ready, false);
+  assert.deepEqual(live.toInboxDataset().messages, []);
+  assert.equal(store.totalUnreadCount, 0);
+  assert.deepEqual(loading, ["counted"]); // which had nothing to show
+});
