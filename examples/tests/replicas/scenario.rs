@@ -95,9 +95,11 @@ async fn three_replicas_share_one_redis() {
         let warnings = log
             .iter()
             .filter(|line| line.contains("the shared cache is in trouble"));
-        // One for the outage, and not one for each of the thousands who ask meanwhile. On a machine
-        // that stands still now and then, Redis is late without an outage, too.
-        assert!((1..=20).contains(&warnings.count()), "{log:#?}");
+        // On a machine that stands still now and then, Redis is late without an outage, too.
+        let (late, away): (Vec<_>, Vec<_>) =
+            warnings.partition(|line| line.contains("no answer within"));
+        assert!((1..=20).contains(&(late.len() + away.len())), "{log:#?}");
+        assert!(away.len() <= 2, "{log:#?}");
         assert!(!log.iter().any(|line| line.contains("ERROR")), "{log:#?}");
     }
     assert!(up.per_period() <= 1.05, "{up}");
