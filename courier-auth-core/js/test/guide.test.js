@@ -1,4 +1,4 @@
-// The lines for React Native in the guide to clients, as apps copy them.
+// Code in the guide to clients, as apps copy it.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -75,4 +75,20 @@ test("React Native: a 401 ends it", async () => {
   p.requests[0].answer(problem(401, "Nobody is signed in."));
   await settle();
   assert.deepEqual(p.told, { signedOut: 1, signOuts: 1 });
+});
+
+test("other tabs learn of a sign-out from the tab that it was in", async () => {
+  const [, recipe] = /^# Signing out\n[^]*?(const signOuts = [^]*?)```/m.exec(guide);
+  const [inEachTab, afterSignOut] = recipe.split(/(?=^signOuts\.postMessage)/m);
+  const tab = () => {
+    const sentTo = [];
+    const location = { assign: (url) => sentTo.push(url) };
+    return { sentTo, signOuts: new Function("location", `${inEachTab}; return signOuts`)(location) };
+  };
+  const [here, there] = [tab(), tab()];
+  const told = new Promise((resolve) => there.signOuts.addEventListener("message", resolve));
+  new Function("signOuts", afterSignOut)(here.signOuts);
+  await told;
+  for (const { signOuts } of [here, there]) signOuts.close();
+  assert.deepEqual([here.sentTo, there.sentTo], [[], ["/login"]]);
 });
