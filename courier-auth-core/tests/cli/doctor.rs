@@ -9,7 +9,11 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::{File, KEY, emulator, finish, program, server, with_courier};
+use crate::{
+    File, KEY, emulator, finish, program,
+    server::{self, Certificate},
+    with_courier,
+};
 
 #[tokio::test]
 async fn doctor_finds_nothing_where_nothing_is_wrong() {
@@ -226,13 +230,50 @@ async fn a_file_that_holds_no_authority_is_told_of() {
 #[tokio::test]
 async fn a_certificate_that_has_expired_is_no_untrusted_one() {
     let courier = emulator().await;
-    let (url, authority) = server::behind_tls_until(&courier, 2020).await;
+    let (url, authority) = server::behind(Certificate::until(2020), &courier).await;
     let file = File::new("expired", &authority);
     let mut command = program(&["doctor", "--json", "--base-url", &url]);
     command.args(["--root-certificate", file.path()]);
     command.env("COURIER_API_KEY", KEY);
     let expected = ("connection".to_owned(), "tls-date".to_owned(), 3);
     assert_eq!(examined(command).await, expected);
+}
+
+/// Nor does it help against these, and the name in the error said that the certificate had expired.
+#[tokio::test]
+async fn a_certificate_for_another_name_or_of_nobody_is_no_untrusted_one() {
+    let courier = emulator().await;
+    let (localhost, authority) = server::behind_tls(&courier).await;
+    let other = localhost.replace("localhost", "127.0.0.1");
+    let (self_signed, itself) = server::behind(Certificate::self_signed(), &courier).await;
+    for (url, authority, code) in [
+        (other, authority, "tls-name"),
+        (self_signed, itself, "tls-self-signed"),
+    ] {
+        let file = File::new(code, &authority);
+        let mut command = program(&["doctor", "--json", "--base-url", &url]);
+        command.args(["--root-certificate", file.path()]);
+        command.env("COURIER_API_KEY", KEY);
+        let expected = ("connection".to_owned(), code.to_owned(), 3);
+        assert_eq!(examined(command).await, expected);
+    }
+}
+
+/// A gateway that wants a certificate of the client's was said to show one that is not trusted, and
+/// one with other ciphers to speak no TLS.
+#[tokio::test]
+async fn a_server_that_refuses_the_client_is_told_of() {
+    for (name, alert) in [
+        ("protocol version", "\u{15}\u{3}\u{3}\0\u{2}\u{2}F"),
+        ("handshake failure", "\u{15}\u{3}\u{3}\0\u{2}\u{2}("),
+        ("certificate required", "\u{15}\u{3}\u{3}\0\u{2}\u{2}t"),
+    ] {
+        let url = format!("https://{}", proxy(alert).await);
+        let mut command = program(&["doctor", "--json", "--base-url", &url]);
+        command.env("COURIER_API_KEY", KEY);
+        let expected = ("connection".to_owned(), "tls-refused".to_owned(), 3);
+        assert_eq!(examined(command).await, expected, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -35,6 +35,19 @@ impl Certificate {
         }
     }
 
+    /// One that is its own authority, as `openssl req -x509` makes it.
+    pub(crate) fn self_signed() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            authority: certificate.pem(),
+            certificate,
+            key,
+        }
+    }
+
     /// The certificate of the authority, as PEM.
     pub(crate) fn authority(&self) -> String {
         self.authority.clone()

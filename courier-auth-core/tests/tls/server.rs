@@ -5,17 +5,16 @@ mod certificate;
 use courier_auth_core::emulator::EmulatorServer;
 use tokio::net::{TcpListener, TcpStream};
 
-use self::certificate::Certificate;
+pub(crate) use self::certificate::Certificate;
 
 /// Puts TLS in front of the emulator, with a certificate for `localhost`. Returns its address and
 /// the certificate of the authority that issued it.
 pub(crate) async fn behind_tls(courier: &EmulatorServer) -> (String, String) {
-    behind_tls_until(courier, 4096).await
+    behind(Certificate::new(), courier).await
 }
 
-/// The same with a certificate that is good until this year.
-pub(crate) async fn behind_tls_until(courier: &EmulatorServer, year: i32) -> (String, String) {
-    let certificate = Certificate::until(year);
+/// The same with this certificate.
+pub(crate) async fn behind(certificate: Certificate, courier: &EmulatorServer) -> (String, String) {
     let acceptor = certificate.acceptor(&[]);
 
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

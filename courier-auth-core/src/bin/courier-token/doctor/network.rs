@@ -171,6 +171,25 @@ fn unreachable(error: &Error) -> Check {
             "The name was looked up from here, and by no proxy: see HTTPS_PROXY and NO_PROXY, that the \
              base URL is spelt right and that this machine is online.",
         )
+    } else if says(&["fatal alert"]) {
+        (
+            "tls-refused",
+            "What answers speaks TLS and ended it: it does not know this host name, or wants other \
+             than TLS 1.2 or 1.3 or a certificate from the client, which this tool and the crate do \
+             not have.",
+        )
+    } else if says(&["not valid for name", "notvalidforname"]) {
+        (
+            "tls-name",
+            "The certificate is for another name: see that the base URL has the host as the \
+             certificate does, and that the name leads where it should.",
+        )
+    } else if says(&["causedasendentity"]) {
+        (
+            "tls-self-signed",
+            "The certificate is its own authority, which is refused even if it is given with \
+             --root-certificate: what shows it needs one that an authority has issued to it.",
+        )
     } else if says(&["certificate"]) && says(&["expired", "not valid yet", "notvalidyet"]) {
         (
             "tls-date",
