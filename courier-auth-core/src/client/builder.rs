@@ -1,6 +1,5 @@
 use std::{
     env, fmt,
-    net::IpAddr,
     sync::{Arc, RwLock},
     time::Duration,
 };
@@ -12,6 +11,7 @@ use super::{
     CourierClient, Region,
     api_key::{API_KEY_NAME, ApiKey, is_quoted},
     configuration,
+    loopback::is_loopback,
 };
 use crate::error::Error;
 
@@ -292,15 +292,6 @@ fn check_url(url: &str, name: &str, example: &str, allow_http: bool) -> Result<U
 /// Whether it is on this machine, and reached without TLS.
 fn nearness(url: &Url) -> (bool, bool) {
     (is_loopback(url), url.scheme() == "http")
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }
 
 fn read_certificates(pem: &[u8]) -> Result<Vec<Certificate>, Error> {

@@ -2,6 +2,7 @@ mod answer;
 mod api_key;
 mod builder;
 mod inbox;
+mod loopback;
 mod probe;
 mod region;
 

@@ -282,8 +282,47 @@ async fn a_name_that_no_proxy_looks_up_is_told_of() {
     command.env("COURIER_API_KEY", KEY);
     command.env("HTTPS_PROXY", "http://127.0.0.1:9");
     command.env("NO_PROXY", ".invalid");
-    let expected = ("connection".to_owned(), "dns-failed".to_owned(), 3);
+    let expected = ("dns".to_owned(), "dns-failed".to_owned(), 3);
     assert_eq!(examined(command).await, expected);
+}
+
+/// The client asks no proxy whose address it cannot read, and the check said that it would.
+#[tokio::test]
+async fn a_proxy_that_is_spelt_wrong_is_none() {
+    let mut command = program(&["doctor", "--json", "--base-url", "https://courier.invalid"]);
+    command.env("COURIER_API_KEY", KEY);
+    command.env("HTTPS_PROXY", "http://127.0.0.1:9 ");
+    let expected = ("dns".to_owned(), "dns-failed".to_owned(), 3);
+    assert_eq!(examined(command).await, expected);
+}
+
+/// It was said not to let this through, and in the clear the host of the base URL was blamed.
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_told_of() {
+    for (scheme, proxy) in [
+        ("https", "127.0.0.1:9"),
+        ("http", "127.0.0.1:9"),
+        ("https", "proxy.invalid:9"),
+        ("http", "proxy.invalid:9"),
+    ] {
+        let url = format!("{scheme}://courier.invalid");
+        let mut command = program(&["doctor", "--json", "--danger-allow-http"]);
+        command.args(["--base-url", &url]);
+        command.env("COURIER_API_KEY", KEY);
+        command.env("ALL_PROXY", proxy);
+        let run = finish(command, "").await;
+        let checks = &run.json()["checks"];
+        let check = &checks[3];
+        assert_eq!(
+            check["code"], "proxy-failed",
+            "{scheme}, {proxy}: {checks:#}"
+        );
+        let help = check["help"].to_string();
+        assert!(
+            help.contains("The proxy itself cannot be reached"),
+            "{help}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -293,7 +332,7 @@ async fn a_proxy_is_told_of_without_its_password() {
     command.env("HTTPS_PROXY", "http://user:hunter2@127.0.0.1:9");
     let run = finish(command, "").await;
     assert_eq!(run.code, 3, "{}", run.out);
-    assert!(run.out.contains("HTTPS_PROXY, 127.0.0.1"), "{}", run.out);
+    assert!(run.out.contains("proxy 127.0.0.1"), "{}", run.out);
     assert!(!run.out.contains("hunter2"), "{}", run.out);
 }
 
@@ -338,7 +377,7 @@ async fn what_a_proxy_is_short_of_is_told() {
         (
             "http://proxy.invalid:3128".to_owned(),
             "proxy-failed",
-            "name of the proxy itself",
+            "The proxy itself cannot be reached",
         ),
         (
             "socks5://127.0.0.1:9".to_owned(),
@@ -360,7 +399,7 @@ async fn what_a_proxy_is_short_of_is_told() {
         // Also if it is given without a scheme.
         let host = proxy.split("//").last().unwrap().split(':').next().unwrap();
         assert!(
-            run.out.contains(&format!("HTTPS_PROXY, {host}")),
+            run.out.contains(&format!("left to the proxy {host}")),
             "{}",
             run.out
         );

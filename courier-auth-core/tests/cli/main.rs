@@ -55,6 +55,8 @@ fn program(arguments: &[&str]) -> Command {
         "http_proxy",
         "ALL_PROXY",
         "all_proxy",
+        "NO_PROXY",
+        "no_proxy",
         "NO_COLOR",
         "CLICOLOR",
         "CLICOLOR_FORCE",

@@ -7,6 +7,8 @@ mod duration;
 mod failure;
 mod inspect;
 mod issue;
+#[path = "../../client/loopback.rs"]
+mod loopback;
 mod screen;
 
 use std::{env, ffi::OsString, process::ExitCode};

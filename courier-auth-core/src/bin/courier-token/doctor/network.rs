@@ -1,33 +1,34 @@
 //! The way to Courier, and the clock at its end.
 
 use std::{
-    env,
     error::Error as _,
     io,
-    net::IpAddr,
     time::{Duration, SystemTime},
 };
 
 use courier_auth_core::{CourierClient, Error, ErrorKind, Probe};
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use tokio::{net::lookup_host, time::timeout};
 
 use super::check::{Check, Checks};
-use crate::failure::{UNREACHABLE, WRONG, chain};
+use crate::{
+    failure::{UNREACHABLE, WRONG, chain},
+    loopback::is_loopback,
+};
 
 /// How Courier was reached, if it was.
 pub(super) async fn check(
     client: &CourierClient,
     checks: &mut Checks,
 ) -> io::Result<Option<Probe>> {
-    // It was parsed when the client was built.
-    if let Ok(url) = Url::parse(client.base_url()) {
-        let dns = resolve(&url).await;
-        let failed = dns.is_failed();
-        checks.add(dns)?;
-        if failed {
-            return Ok(None);
-        }
+    let url = Url::parse(client.base_url()).map_err(io::Error::other)?;
+    let proxy = proxy(&url);
+    let dns = resolve(&url, proxy.as_deref()).await;
+    let failed = dns.is_failed();
+    checks.add(dns)?;
+    if failed {
+        return Ok(None);
     }
     match client.probe().await {
         Ok(probe) => {
@@ -36,7 +37,7 @@ pub(super) async fn check(
             Ok(Some(probe))
         }
         Err(error) => {
-            checks.add(unreachable(&error))?;
+            checks.add(unreachable(&error, proxy.is_some()))?;
             Ok(None)
         }
     }
@@ -54,20 +55,13 @@ pub(super) fn couriers_time(probe: &Probe) -> SystemTime {
     there.unwrap_or(now)
 }
 
-async fn resolve(url: &Url) -> Check {
-    let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let address = bare.parse::<IpAddr>().ok();
-    let is_loopback = host == "localhost" || address.is_some_and(|it| it.is_loopback());
-    if let Some(proxy) = proxy(url).filter(|_| !is_loopback) {
-        return Check::skipped(
-            "dns",
-            format!("left to the proxy of {proxy}, unless NO_PROXY says otherwise"),
-        );
+async fn resolve(url: &Url, proxy: Option<&str>) -> Check {
+    if let Some(proxy) = proxy {
+        return Check::skipped("dns", format!("left to the proxy {proxy}"));
     }
-    if address.is_some() {
+    let Some(host) = url.domain() else {
         return Check::good("dns", "not needed");
-    }
+    };
     let port = url.port_or_known_default().unwrap_or_default();
     let failed = |why: String| {
         Check::failed(
@@ -77,9 +71,12 @@ async fn resolve(url: &Url) -> Check {
             format!("The name {host} cannot be resolved: {why}."),
         )
         .help("See that the base URL is spelt right and that this machine is online.")
-        .help("If it gets out through a proxy only, set HTTPS_PROXY: this tool and the crate respect it.")
+        .help(
+            "If it gets out through a proxy only, see HTTPS_PROXY and NO_PROXY, which this tool and \
+             the crate respect: they name none for this host, or not as http://proxy:port.",
+        )
     };
-    match timeout(DNS_TIMEOUT, lookup_host((bare, port))).await {
+    match timeout(DNS_TIMEOUT, lookup_host((host, port))).await {
         Ok(Ok(addresses)) => {
             let mut addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
             addresses.dedup();
@@ -96,24 +93,12 @@ async fn resolve(url: &Url) -> Check {
     }
 }
 
-/// The variable that names a proxy for this URL, and the proxy without its password.
+/// The host of the proxy that is asked for this URL, as the client finds it.
 fn proxy(url: &Url) -> Option<String> {
-    let names = match url.scheme() {
-        "https" => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
-        _ => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
-    };
-    names.iter().find_map(|name| {
-        let value = env::var(name).ok().filter(|value| !value.is_empty())?;
-        // The scheme may be left out.
-        let value = if value.contains("://") {
-            value
-        } else {
-            format!("http://{value}")
-        };
-        let proxy = Url::parse(&value).ok();
-        let proxy = proxy.as_ref().and_then(Url::host_str).unwrap_or("?");
-        Some(format!("{name}, {proxy}"))
-    })
+    let destination = url.as_str().parse().ok()?;
+    let proxy = Matcher::from_system().intercept(&destination)?;
+    let host = proxy.uri().host()?.to_owned();
+    (!is_loopback(url)).then_some(host)
 }
 
 fn reached(probe: &Probe) -> Check {
@@ -140,7 +125,7 @@ fn reached(probe: &Probe) -> Check {
     }
 }
 
-fn unreachable(error: &Error) -> Check {
+fn unreachable(error: &Error, through_proxy: bool) -> Check {
     // Without our own words, which name the host: it may be called `proxy`.
     let source = error.source().map(chain).unwrap_or_default();
     let source = source.to_ascii_lowercase();
@@ -159,17 +144,12 @@ fn unreachable(error: &Error) -> Check {
             "HTTPS_PROXY, or ALL_PROXY, names a proxy of a kind that neither this tool nor the crate \
              can use, such as SOCKS: give the address of an HTTP proxy.",
         )
-    } else if says(&["tunnel error"]) && says(&["dns error"]) {
+    } else if through_proxy && says(&["dns error", "tcp connect error"]) {
         (
             "proxy-failed",
-            "The name of the proxy itself cannot be resolved: see how HTTPS_PROXY spells it, and that \
-             this machine is online.",
-        )
-    } else if says(&["dns error"]) {
-        (
-            "dns-failed",
-            "The name was looked up from here, and by no proxy: see HTTPS_PROXY and NO_PROXY, that the \
-             base URL is spelt right and that this machine is online.",
+            "The proxy itself cannot be reached: see its host and port in HTTPS_PROXY, or ALL_PROXY, \
+             and that this machine is online. In a password, `@`, `:`, `/` and `#` are written as \
+             %40, %3A, %2F and %23.",
         )
     } else if says(&["fatal alert"]) {
         (
