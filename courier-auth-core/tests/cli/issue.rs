@@ -130,16 +130,29 @@ async fn an_empty_variable_is_named() {
 
 /// The name that cannot be opened would otherwise show the key, in a log of CI for example.
 #[tokio::test]
-async fn a_key_in_the_place_of_its_file_is_told_of_and_not_repeated() {
-    let issue = ["issue", "--user", "u", "--api-key-file", KEY];
-    let doctor = ["doctor", "--api-key-file", KEY];
-    let json = ["doctor", "--json", "--api-key-file", KEY];
-    for arguments in [&issue[..], &doctor, &json] {
-        let run = run(arguments, "").await;
-        assert_eq!(run.code, 2, "{}", run.err);
-        let said = run.out + &run.err;
-        for part in ["is an API key and no file", "COURIER_API_KEY", "FILE"] {
-            assert!(said.contains(part), "{said}");
+async fn a_secret_in_the_place_of_a_file_is_told_of_and_not_repeated() {
+    for secret in [KEY, TOKEN] {
+        let path = format!("./{secret}");
+        for arguments in [
+            &["issue", "--user", "u", "--api-key-file", secret][..],
+            &["issue", "--user", "u", "--api-key-file", &path],
+            &["doctor", "--api-key-file", secret],
+            &["doctor", "--json", "--api-key-file", secret],
+            &["doctor", "--json", "--root-certificate", secret],
+        ] {
+            let mut command = program(arguments);
+            command.env("COURIER_API_KEY", KEY);
+            let run = finish(command, "").await;
+            assert_eq!(run.code, 2, "{}", run.err);
+            let said = run.out + &run.err;
+            assert!(!said.contains(secret), "{said}");
+            for part in [
+                "looks like an API key or a token",
+                "COURIER_API_KEY",
+                "FILE",
+            ] {
+                assert!(said.contains(part), "{said}");
+            }
         }
     }
 }
@@ -166,6 +179,26 @@ async fn a_key_that_no_option_takes_is_told_of_and_not_repeated() {
     // What else is wrong is told of if it can be without it.
     let run = run(&["inspect", KEY, "--jsn"], "").await;
     assert!(run.err.contains("'--jsn'"), "{}", run.err);
+}
+
+/// `courier-token TOKEN` put all of it into the error.
+#[tokio::test]
+async fn a_token_that_no_option_takes_is_told_of_and_not_repeated() {
+    let behind = format!("--region={TOKEN}");
+    for arguments in [
+        &[TOKEN][..],
+        &["doctor", &behind],
+        &["doctor", TOKEN],
+        &["inspect", "--for", TOKEN],
+        &["issue", "--user", "u", "--expires-in", TOKEN],
+    ] {
+        let run = run(arguments, "").await;
+        assert_eq!(run.code, 2, "{}", run.err);
+        assert!(!run.err.contains(TOKEN), "{}", run.err);
+        for part in ["a token on the command line", "courier-token inspect"] {
+            assert!(run.err.contains(part), "{}", run.err);
+        }
+    }
 }
 
 /// An address that is not UTF-8 would otherwise have the key sent to Courier itself.
@@ -236,3 +269,5 @@ async fn issue_ends_with_a_status_that_says_whose_fault_it_is() {
         assert_eq!(run.err.contains("doctor"), of_the_key, "{}", run.err);
     }
 }
+
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzY29wZSI6InVzZXJfaWQ6YSJ9.c2ln-bmF0dXJl";

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -101,9 +101,7 @@ impl Connection {
         mut builder: CourierClientBuilder,
     ) -> Result<CourierClient, Failure> {
         if let Some(path) = &self.root_certificate {
-            let pem = fs::read(path).map_err(|error| {
-                Failure::usage(format!("cannot read {}: {error}", path.display()))
-            })?;
+            let pem = fs::read(path).map_err(|error| unread(path, &error))?;
             builder = builder.root_certificate_pem(pem);
         }
         Ok(builder.build()?)
@@ -126,25 +124,39 @@ impl Connection {
     }
 }
 
-/// An API key that the command line has where none belongs.
-pub(crate) fn misplaced_key() -> Failure {
-    Failure::usage("there is an API key on the command line")
+/// What to tell instead of an error of the command line's that repeats an API key or a token.
+pub(crate) fn misplaced(said: &str) -> Option<Failure> {
+    if has_word(said, KEY_START) {
+        let failure = Failure::usage("there is an API key on the command line");
+        return Some(with_places(failure));
+    }
+    has_word(said, TOKEN_START).then(|| {
+        Failure::usage("there is a token on the command line, where none belongs")
+            .with_help("`courier-token inspect` looks into one, from stdin best of all")
+    })
+}
+
+/// Why a file was not read. Its name is not repeated if it is a secret itself.
+fn unread(path: &Path, error: &io::Error) -> Failure {
+    let name = path.to_string_lossy();
+    if has_word(&name, KEY_START) || has_word(&name, TOKEN_START) {
+        return with_places(Failure::usage(format!(
+            "what is named as a file looks like an API key or a token: {error}"
+        )));
+    }
+    Failure::usage(format!("cannot read {name}: {error}"))
+}
+
+fn with_places(failure: Failure) -> Failure {
+    failure
         .with_help(format!("put the key into {API_KEY},"))
         .with_help(FILE)
 }
 
-/// Why there is no key in this file, whose name is not repeated if it is the key itself.
-fn unread(path: &Path, error: &io::Error) -> Failure {
-    if looks_like_key(path.as_os_str()) {
-        return Failure::usage("what --api-key-file names is an API key and no file")
-            .with_help(format!("put the key into {API_KEY},"))
-            .with_help(FILE);
-    }
-    Failure::usage(format!("cannot read {}: {error}", path.display()))
-}
-
-pub(crate) fn looks_like_key(text: &OsStr) -> bool {
-    text.as_encoded_bytes().starts_with(b"pk_")
+/// Whether there is a word with this start, behind the name of an option and a `=` for example.
+fn has_word(text: &str, start: &str) -> bool {
+    let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.any(|word| word.starts_with(start))
 }
 
 /// One that is not UTF-8 does not count as unset: the key would go to Courier and not where it should.
@@ -156,4 +168,7 @@ fn variable(name: &str) -> Result<Option<String>, Failure> {
 const API_KEY: &str = "COURIER_API_KEY";
 const BASE_URL: &str = "COURIER_BASE_URL";
 const FILE: &str = "or name a file that holds one: --api-key-file FILE, or - for stdin";
+const KEY_START: &str = "pk_";
+/// `{"` in base64.
+const TOKEN_START: &str = "eyJ";
 const MAX_KEY_BYTES: u64 = 64 * 1024;

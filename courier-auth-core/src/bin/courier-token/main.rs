@@ -11,14 +11,11 @@ mod issue;
 mod loopback;
 mod screen;
 
-use std::{env, ffi::OsString, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use self::{
-    connection::{looks_like_key, misplaced_key},
-    failure::Outcome,
-};
+use self::{connection::misplaced, failure::Outcome};
 
 /// Issues, inspects and diagnoses the tokens of Courier's Inbox SDKs.
 #[derive(Parser)]
@@ -38,9 +35,11 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // In a log of CI for example.
-        Err(error) if repeats_a_key(&error) => return misplaced_key().tell(),
-        Err(error) => error.exit(),
+        Err(error) => match misplaced(&error.to_string()) {
+            // In a log of CI for example.
+            Some(failure) => return failure.tell(),
+            None => error.exit(),
+        },
     };
     let outcome = match &arguments.command {
         Command::Issue(arguments) => block_on(issue::run(arguments)),
@@ -51,18 +50,6 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.tell(),
     }
-}
-
-/// Whether what it says has an API key in it that the command line cannot place.
-fn repeats_a_key(error: &clap::Error) -> bool {
-    let said = error.to_string();
-    let has_key = |argument: OsString| {
-        // Also behind the name of an option or of a variable, and a `=`.
-        let argument = argument.to_string_lossy();
-        let mut words = argument.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        words.any(|word| looks_like_key(word.as_ref()) && said.contains(word))
-    };
-    error.use_stderr() && env::args_os().any(has_key)
 }
 
 fn block_on(run: impl Future<Output = Outcome>) -> Outcome {
