@@ -237,6 +237,19 @@ async fn issue_fails_if_the_token_is_of_no_use() {
     assert!(run.err.contains("✗ expired"), "{}", run.err);
 }
 
+/// Only of a token that was to be short-lived it need not be said.
+#[tokio::test]
+async fn issue_says_that_a_token_is_shorter_lived_than_was_asked_for() {
+    let courier = emulator().await;
+    courier.fail(Fault::ShortLife(Duration::from_secs(50)));
+    for (time, told) in [("1 hour", true), ("50 secs", false)] {
+        let arguments = ["issue", "--user", "user-1", "--expires-in", time];
+        let run = with_courier(&courier, &arguments).await;
+        assert_eq!(run.code, 0, "{}", run.err);
+        assert_eq!(run.err.contains("! short-lived"), told, "{}", run.err);
+    }
+}
+
 #[tokio::test]
 async fn issue_ends_with_a_status_that_says_whose_fault_it_is() {
     for (fault, code, said) in [

@@ -78,7 +78,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
         .purposes([])
         .of(token.as_str());
     // If stderr is gone, there is nobody to tell.
-    let _told = comment(&token, &report);
+    let _told = comment(&token, &report, arguments.expires_in);
     Ok(if report.findings.iter().any(is_of_no_use) {
         WRONG.into()
     } else {
@@ -115,7 +115,7 @@ fn describe(token: &Token, region: &str) -> serde_json::Value {
 }
 
 /// Says on a terminal what was issued, and anywhere if there is something odd about it.
-fn comment(token: &Token, report: &Report) -> io::Result<()> {
+fn comment(token: &Token, report: &Report, lifetime: Duration) -> io::Result<()> {
     let mut err = anstream::stderr();
     if io::stderr().is_terminal() {
         let user = screen::plain(token.user_id());
@@ -123,8 +123,8 @@ fn comment(token: &Token, report: &Report) -> io::Result<()> {
         writeln!(err, "for {BOLD}{user}{BOLD:#}, until {ends}")?;
     }
     for finding in &report.findings {
-        // That it is short-lived was asked for.
-        if finding.severity > Severity::Info && finding.code != Code::ShortLived {
+        let asked_for = finding.code == Code::ShortLived && lifetime <= SHORT_LIFE;
+        if finding.severity > Severity::Info && !asked_for {
             screen::finding(&mut err, finding)?;
         }
     }
@@ -151,6 +151,9 @@ fn lifetime(text: &str) -> Result<Duration, String> {
             .to_owned()
     })
 }
+
+/// As in an inspection.
+const SHORT_LIFE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
