@@ -184,6 +184,11 @@ fn each_code() {
             Code::LongLived,
             token(&json!({ "exp": NOW + 100 * 86_400 })),
         ),
+        (
+            Warning,
+            Code::LongLived,
+            token(&json!({ "iat": null, "exp": NOW + 100 * 86_400 })),
+        ),
         (Error, Code::NoScope, token(&json!({ "scope": null }))),
         (
             Error,

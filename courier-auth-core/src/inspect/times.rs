@@ -95,10 +95,7 @@ impl Times {
                 format!("It ends in {}.", duration(left)),
             )
         });
-        let Some(life) = life else {
-            return;
-        };
-        if life <= SHORT_LIFE {
+        if let Some(life) = life.filter(|life| *life <= SHORT_LIFE) {
             findings.push(Finding::new(
                 Warning,
                 Code::ShortLived,
@@ -108,14 +105,14 @@ impl Times {
                     duration(life.max(0.0))
                 ),
             ));
-        } else if life > LONG_LIFE {
+        } else if life.unwrap_or(left) > LONG_LIFE {
             findings.push(Finding::new(
                 Warning,
                 Code::LongLived,
                 format!(
-                    "It was issued for {}, and Courier cannot revoke it: whoever has a copy acts as \
-                     the user until then.",
-                    duration(life)
+                    "It lives for {}, and Courier cannot revoke it: whoever has a copy acts as the \
+                     user until then.",
+                    duration(life.unwrap_or(left))
                 ),
             ));
         }
