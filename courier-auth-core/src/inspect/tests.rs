@@ -304,7 +304,13 @@ fn an_answer_without_a_token_is_no_placeholder() {
         assert_eq!(told(&report), [(Error, Code::JsonWrapper)], "{answer}");
         assert!(report.findings[0].message.contains("gave none"));
     }
-    for page in ["<!DOCTYPE html>\n<p>Log in</p>\n</html>", " <html></html>"] {
+    for page in [
+        "<!DOCTYPE html>\n<p>Log in</p>\n</html>",
+        " <html></html>",
+        // Of a gateway, and of a store of files.
+        "<h1>502 Bad Gateway</h1>\n",
+        "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code></Error>",
+    ] {
         let report = inspection().of(page);
         assert_eq!(told(&report), [(Error, Code::NotAJwt)], "{page}");
         assert!(report.findings[0].message.contains("a page"));

@@ -52,7 +52,8 @@ pub(super) fn no_token(text: &str) -> Option<Finding> {
     let is_page = ["<!doctype", "<html"]
         .iter()
         .any(|start| strip_prefix_ignoring_case(text, start).is_some());
-    if is_page {
+    let is_piece = text.starts_with('<') && text.contains("</") && !holds_a_jwt(text);
+    if is_page || is_piece {
         return Some(Finding::new(
             Error,
             Code::NotAJwt,
