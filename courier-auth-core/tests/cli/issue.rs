@@ -91,7 +91,8 @@ async fn issue_sends_nothing_that_smuggles() {
 #[tokio::test]
 async fn the_key_comes_from_a_file_or_from_stdin_too() {
     let courier = emulator().await;
-    let file = File::new("key", &format!("{KEY}\r\n"));
+    // As Windows writes it, with the mark of its order of bytes.
+    let file = File::new("key", &format!("\u{feff}{KEY}\r\n"));
     for (source, input) in [(file.path(), ""), ("-", format!("{KEY}\n").as_str())] {
         let arguments = [
             "issue",

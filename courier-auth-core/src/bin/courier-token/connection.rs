@@ -82,7 +82,8 @@ impl Connection {
                 });
             }
         };
-        // The line break at the end of a file is no part of it.
+        // The line break at the end of a file is no part of it, nor is Windows' mark at its beginning.
+        let text = text.trim_start_matches('\u{feff}');
         let text = text.trim_end_matches(['\r', '\n']);
         Ok(Key {
             secret: text.into(),
