@@ -406,6 +406,20 @@ async fn what_a_proxy_is_short_of_is_told() {
     }
 }
 
+/// It was said that a proxy must be named.
+#[tokio::test]
+async fn a_proxy_that_says_nothing_is_told_of() {
+    let mut command = program(&["doctor", "--json"]);
+    command.env("COURIER_API_KEY", KEY);
+    command.env("HTTPS_PROXY", proxy("").await);
+    let run = finish(command, "").await;
+    let check = &run.json()["checks"][3];
+    assert_eq!((run.code, &check["code"]), (3, &"timeout".into()));
+    let help = check["help"].to_string();
+    assert!(help.contains("whether the proxy"), "{help}");
+    assert!(!help.contains("must be named"), "{help}");
+}
+
 /// Through a proxy that lets everything through, to something that does not speak TLS.
 #[tokio::test]
 async fn the_name_of_a_host_says_nothing_about_the_failure() {

@@ -131,11 +131,14 @@ fn unreachable(error: &Error, through_proxy: bool) -> Check {
     let source = source.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| source.contains(word));
     let (name, help) = if error.kind() == ErrorKind::Timeout || says(&["timed out", "deadline"]) {
-        (
-            "timeout",
+        let help = if through_proxy {
+            "Nothing came back through the proxy: see its host and port in HTTPS_PROXY, or ALL_PROXY, \
+             and whether the proxy allows this host."
+        } else {
             "Nothing came back: a firewall that drops what it does not know, or a proxy that must be \
-             named in HTTPS_PROXY.",
-        )
+             named in HTTPS_PROXY."
+        };
+        ("timeout", help)
     } else if says(&["proxy authorization required"]) {
         ("proxy-refuses", PROXY_PASSWORD)
     } else if says(&["unsupported scheme"]) {
