@@ -91,7 +91,7 @@ codes! {
     ApiKey => "api-key",
     /// Whitespace or a line break around it.
     SurroundingWhitespace => "surrounding-whitespace",
-    /// Whitespace or a line break within it.
+    /// Whitespace or a line break within it, or other whitespace than spaces in its scope.
     WhitespaceInside => "whitespace-inside",
     /// Quotes around it.
     Quoted => "quoted",

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use self::{
     Severity::Error,
-    scopes::Words,
+    scopes::{Words, check_spaces},
     times::Times,
     wrapping::{body, no_token, not_a_token, too_long, unwrap},
 };
@@ -137,6 +137,7 @@ impl Inspection {
 
         match claims.get("scope") {
             Some(Value::String(scope)) => {
+                check_spaces(scope, findings);
                 let words = Words::of(scope);
                 words.check(self, findings);
                 report.user_ids = words.users;

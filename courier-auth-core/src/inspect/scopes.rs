@@ -157,6 +157,18 @@ impl Words {
     }
 }
 
+/// Who splits at spaces alone, as Courier may, does not see the words on both sides of another.
+pub(super) fn check_spaces(scope: &str, findings: &mut Vec<Finding>) {
+    if scope.contains(|c| c != ' ' && is_space(c)) {
+        findings.push(Finding::new(
+            Warning,
+            Code::WhitespaceInside,
+            "Its scope has a line break or other whitespace in it, where Courier has spaces only: the \
+             words on both sides may count as one, which opens nothing.",
+        ));
+    }
+}
+
 fn check_word(scope: &str, findings: &mut Vec<Finding>) {
     if scope.contains('*') {
         findings.push(Finding::new(

@@ -250,6 +250,12 @@ fn each_code() {
             Code::WhitespaceInside,
             format!("{}\n{}", &good[..80], &good[80..]),
         ),
+        // A template over several lines: who splits at spaces sees one scope there.
+        (
+            Warning,
+            Code::WhitespaceInside,
+            scoped("user_id:user-1 inbox:read:messages\n  inbox:write:events"),
+        ),
         (Warning, Code::Quoted, format!("\u{201c}{good}\u{201d}")),
         (Warning, Code::BearerPrefix, format!("bearer {good}")),
         (
