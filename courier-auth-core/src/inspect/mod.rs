@@ -18,7 +18,7 @@ use self::{
     Severity::Error,
     scopes::{Words, check_spaces},
     times::Times,
-    wrapping::{body, no_token, not_a_token, too_long, unwrap},
+    wrapping::{body, no_token, not_a_token, page, too_long, unwrap},
 };
 use crate::token::TokenId;
 
@@ -109,7 +109,7 @@ impl Inspection {
     fn look(&self, text: &str, now: f64, report: &mut Report) {
         let findings = &mut report.findings;
         if text.len() > MAX_TEXT_BYTES {
-            findings.push(too_long());
+            findings.push(page(text).unwrap_or_else(too_long));
             return;
         }
         let text = body(text);

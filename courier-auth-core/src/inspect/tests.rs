@@ -321,6 +321,10 @@ fn an_answer_without_a_token_is_no_placeholder() {
         assert_eq!(told(&report), [(Error, Code::NotAJwt)], "{page}");
         assert!(report.findings[0].message.contains("a page"));
     }
+    // Many a login is an app of its own.
+    let large = format!("<!doctype html><script>{}</script>", "x".repeat(100_000));
+    let report = inspection().of(&large);
+    assert_eq!(told(&report), [(Error, Code::NotAJwt)]);
     for placeholder in ["{token}", "{{ token }}", "<token>"] {
         assert!(
             inspection().of(placeholder).has(Code::Placeholder),

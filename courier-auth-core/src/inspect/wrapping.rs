@@ -48,19 +48,10 @@ pub(super) fn body(mut text: &str) -> &str {
 
 /// What a token's route answers when it has none, as `curl` shows it.
 pub(super) fn no_token(text: &str) -> Option<Finding> {
-    let text = text.trim_matches(is_space);
-    let is_page = ["<!doctype", "<html"]
-        .iter()
-        .any(|start| strip_prefix_ignoring_case(text, start).is_some());
-    let is_piece = text.starts_with('<') && text.contains("</") && !holds_a_jwt(text);
-    if is_page || is_piece {
-        return Some(Finding::new(
-            Error,
-            Code::NotAJwt,
-            "This is a page and not a token: that of a login most likely, because the request came \
-             without the session's cookie or the bearer token of who is signed in.",
-        ));
+    if let Some(finding) = page(text) {
+        return Some(finding);
     }
+    let text = text.trim_matches(is_space);
     let is_json = text.starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok();
     (is_json && json_wrapper(text).is_none()).then(|| {
         let message = if holds_a_jwt(text) {
@@ -72,6 +63,23 @@ pub(super) fn no_token(text: &str) -> Option<Finding> {
              bearer token of who is signed in."
         };
         Finding::new(Error, Code::JsonWrapper, message)
+    })
+}
+
+/// What answers in place of the token's route.
+pub(super) fn page(text: &str) -> Option<Finding> {
+    let text = text.trim_matches(is_space);
+    let is_whole = ["<!doctype", "<html"]
+        .iter()
+        .any(|start| strip_prefix_ignoring_case(text, start).is_some());
+    let is_piece = text.starts_with('<') && text.contains("</") && !holds_a_jwt(text);
+    (is_whole || is_piece).then(|| {
+        Finding::new(
+            Error,
+            Code::NotAJwt,
+            "This is a page and not a token: that of a login most likely, because the request came \
+             without the session's cookie or the bearer token of who is signed in.",
+        )
     })
 }
 
