@@ -28,10 +28,10 @@ pub(super) fn shape(key: &Key) -> Check {
             "This is a token and not an API key: tokens are what the key is there to get.",
         );
     }
-    if text.starts_with(['$', '<', '"', '\'', '{']) {
+    if text.starts_with(['$', '<', '{']) {
         return failed(
             "api-key-placeholder",
-            "This is a placeholder or has quotes around it: whatever was to fill in the key did not.",
+            "This is a placeholder: whatever was to fill in the key did not.",
         );
     }
     if !text.starts_with("pk_") {
