@@ -157,6 +157,17 @@ async fn doctor_names_what_is_wrong_here() {
     assert_eq!(examined(command).await, expected);
 }
 
+/// Who has set it in the environment long ago knows of no base URL.
+#[tokio::test]
+async fn a_wrong_base_url_is_looked_for_in_the_environment_too() {
+    let mut command = program(&["doctor"]);
+    command.env("COURIER_API_KEY", KEY);
+    command.env("COURIER_BASE_URL", "ftp://x");
+    let run = finish(command, "").await;
+    assert!(run.out.contains("settings-wrong"), "{}", run.out);
+    assert!(run.out.contains("COURIER_BASE_URL"), "{}", run.out);
+}
+
 /// As in a container without the package `ca-certificates`.
 #[cfg(target_os = "linux")]
 #[tokio::test]

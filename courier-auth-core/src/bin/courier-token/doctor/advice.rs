@@ -8,8 +8,9 @@ use crate::{connection::Key, failure::USAGE};
 
 pub(super) const KEY: &str =
     "Copy it again, whole and without quotes (in Courier: Settings, API Keys).";
-pub(super) const BASE_URL: &str = "Courier itself needs no base URL: leave it out, and in the EU give --region eu. That of an emulator or \
-     gateway begins with https://, or takes --danger-allow-http if it is not on this machine.";
+pub(super) const BASE_URL: &str = "Courier itself needs no base URL: leave out --base-url and COURIER_BASE_URL, and in the EU give \
+     --region eu. That of an emulator or gateway begins with https://, or takes --danger-allow-http \
+     if it is not on this machine.";
 pub(super) const ROOT_CERTIFICATE: &str = "--root-certificate takes a file in PEM: text, with `-----BEGIN CERTIFICATE-----` in it. Leave it \
      out if nothing in between shows a certificate of its own.";
 pub(super) const AUTHORITIES: &str = "Install ca-certificates, as with `apt-get install ca-certificates`, or name a file of them in \
