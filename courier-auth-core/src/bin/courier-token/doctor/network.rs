@@ -3,13 +3,17 @@
 use std::{
     error::Error as _,
     io,
+    net::IpAddr,
     time::{Duration, SystemTime},
 };
 
 use courier_auth_core::{CourierClient, Error, ErrorKind, Probe};
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{
+    net::lookup_host,
+    time::{Instant, timeout},
+};
 
 use super::check::{Check, Checks};
 use crate::{
@@ -76,20 +80,40 @@ async fn resolve(url: &Url, proxy: Option<&str>) -> Check {
              the crate respect: they name none for this host, or not as http://proxy:port.",
         )
     };
+    let begun = Instant::now();
     match timeout(DNS_TIMEOUT, lookup_host((host, port))).await {
         Ok(Ok(addresses)) => {
             let mut addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
             addresses.dedup();
             match addresses.as_slice() {
                 [] => failed("it has no address".to_owned()),
-                [first] => Check::good("dns", format!("{host} is {first}")),
-                [first, more @ ..] => {
-                    Check::good("dns", format!("{host} is {first}, and {} more", more.len()))
-                }
+                [first, more @ ..] => resolved(host, *first, more.len(), begun.elapsed()),
             }
         }
         Ok(Err(error)) => failed(error.to_string()),
         Err(_) => failed("no answer within 5 seconds".to_owned()),
+    }
+}
+
+fn resolved(host: &str, first: IpAddr, more: usize, took: Duration) -> Check {
+    if took > CONNECT_TIMEOUT {
+        let took = took.as_millis();
+        return Check::warning(
+            "dns",
+            "dns-slow",
+            format!(
+                "The name {host} was resolved after {took} ms. The crate gives up a connection after \
+                 1000 ms, and that is part of them."
+            ),
+        )
+        .help(
+            "See the name servers of this machine, in /etc/resolv.conf for example: the first one may \
+             be gone.",
+        );
+    }
+    match more {
+        0 => Check::good("dns", format!("{host} is {first}")),
+        _ => Check::good("dns", format!("{host} is {first}, and {more} more")),
     }
 }
 
@@ -248,8 +272,31 @@ fn clock(probe: &Probe) -> Check {
 
 const PROXY_PASSWORD: &str = "Put the user and the password that the proxy asks for into HTTPS_PROXY: \
      http://user:password@proxy:port";
+/// The client's.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const DNS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Seconds; a `Date` header has no fractions, and an answer takes its time.
 const FINE: i64 = 5;
 /// What verifiers of tokens commonly allow for.
 const TOO_FAR: i64 = 60;
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, time::Duration};
+
+    use serde_json::{Value, json};
+
+    use super::resolved;
+
+    /// The name was said to be well, and a firewall to be in the way of the connection.
+    #[test]
+    fn a_name_that_takes_longer_than_a_connection_may_is_told_of() {
+        let code = |millis| {
+            let took = Duration::from_millis(millis);
+            let check = resolved("api.courier.com", Ipv4Addr::LOCALHOST.into(), 0, took);
+            json!(check)["code"].clone()
+        };
+        assert_eq!(code(900), Value::Null);
+        assert_eq!(code(2500), "dns-slow");
+    }
+}
