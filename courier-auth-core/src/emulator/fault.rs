@@ -20,7 +20,8 @@ pub enum Fault {
     Status {
         /// The HTTP status.
         status: u16,
-        /// Headers besides `date` and `content-type`, such as `retry-after`, `retry-after-ms` or `x-should-retry`.
+        /// Headers besides `date`, `content-type` and `content-length`, such as `retry-after`, `retry-after-ms` or
+        /// `x-should-retry`.
         headers: Vec<(String, String)>,
         /// What the body looks like.
         body: ErrorBody,
@@ -175,7 +176,9 @@ pub(super) fn refusal(status: u16, headers: &[(String, String)], body: &ErrorBod
         }
         ErrorBody::Empty => Answer::empty(status),
     };
-    let headers = headers.iter();
+    // The server sets it, to the length of the body.
+    let others = |(name, _): &&(String, String)| !name.eq_ignore_ascii_case("content-length");
+    let headers = headers.iter().filter(others);
     headers.fold(answer, |answer, (name, value)| {
         answer.header(&name.to_ascii_lowercase(), value.as_str())
     })

@@ -109,6 +109,11 @@ async fn a_fault_that_http_cannot_say_is_left_out() {
     let response = ask(&courier, &usual()).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!response.headers().contains_key("x-bad"));
+    // Another length than the body has made the server panic.
+    courier.fail_next(1, Fault::status_with(429, &[("Content-Length", "7")]));
+    let response = ask(&courier, &usual()).await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(response.bytes().await.unwrap().len() > 7);
 }
 
 #[tokio::test]
