@@ -4,7 +4,10 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use courier_auth_core::{Token, endpoint::Reply};
 use http::request::Parts;
 
-use crate::{courier::Handle, error::CourierTokenRejection};
+use crate::{
+    courier::{Courier, Handle},
+    error::CourierTokenRejection,
+};
 
 /// The signed-in user's Courier token, for handlers that render pages on the server.
 ///
@@ -64,17 +67,13 @@ impl<S: Send + Sync> FromRequestParts<S> for CourierToken {
     type Rejection = CourierTokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        // Taken out for the time being, so that a hook that asks for a `CourierToken` itself gets
-        // an error and not itself again.
-        let Some(handle) = parts.extensions.remove::<Handle>() else {
+        let Some(Handle(courier)) = parts.extensions.remove() else {
             return Err(CourierTokenRejection::not_configured(
                 Reply::not_configured(NOT_CONFIGURED),
             ));
         };
-        let courier = Arc::clone(&handle.0);
-        let token = courier.token(parts).await;
-        parts.extensions.insert(handle);
-        token
+        let asking = Asking { parts, courier };
+        asking.courier.token(asking.parts).await
     }
 }
 
@@ -90,6 +89,21 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for CourierToken {
             Err(rejection) if rejection.is_signed_out() => Ok(None),
             Err(rejection) => Err(rejection),
         }
+    }
+}
+
+/// The app is being asked who is signed in. The handle is out of the extensions for the time being, so
+/// that a hook that asks for a `CourierToken` itself gets an error and not itself again. It is put back
+/// also if the caller does not wait for the end.
+struct Asking<'a> {
+    parts: &'a mut Parts,
+    courier: Arc<Courier>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let handle = Handle(Arc::clone(&self.courier));
+        self.parts.extensions.insert(handle);
     }
 }
 

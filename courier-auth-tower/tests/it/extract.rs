@@ -1,14 +1,17 @@
 //! `CourierToken` in handlers.
 
+use std::time::Duration;
+
 use axum::{
     Router,
-    extract::State,
-    http::{HeaderMap, StatusCode},
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, StatusCode, request::Parts},
     response::IntoResponse,
     routing::get as on_get,
 };
 use courier_auth_core::emulator::{EmulatorServer, Fault};
 use courier_auth_tower::{CourierAuthLayer, CourierToken, CourierTokenRejection, ErrorKind, Token};
+use tokio::time::timeout;
 
 use crate::app::{anonymous, by_header, courier, get, provider, send};
 
@@ -217,4 +220,33 @@ async fn a_rejection_is_an_error_like_any_other() {
     );
     let seen = send(app, anonymous("GET", "/")).await.body;
     assert_eq!(seen, "nobody is signed in: ");
+}
+
+/// As an extractor or a middleware of the app's own does, which would rather have a page without the
+/// token than a late one.
+#[tokio::test]
+async fn who_gives_up_waiting_for_a_token_can_ask_again() {
+    struct Quick(Option<CourierToken>);
+
+    impl<S: Send + Sync> FromRequestParts<S> for Quick {
+        type Rejection = CourierTokenRejection;
+
+        async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+            let token = <CourierToken as FromRequestParts<S>>::from_request_parts(parts, state);
+            let token = timeout(Duration::from_millis(20), token).await;
+            token.ok().transpose().map(Self)
+        }
+    }
+
+    async fn handler(Quick(first): Quick, then: CourierToken) -> String {
+        format!("{} {}", first.is_some(), then.user_id())
+    }
+    let courier = courier().await;
+    courier.fail_next(1, Fault::Latency(Duration::from_millis(300)));
+    let app: Router = Router::new()
+        .route("/", on_get(handler))
+        .layer(by_header(&courier));
+    let seen = send(app, get("/")).await;
+    assert_eq!(seen.body, "false user-1");
+    assert_eq!(courier.token_requests(), 1);
 }
