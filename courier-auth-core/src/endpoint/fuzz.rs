@@ -100,18 +100,39 @@ fn any_method_and_site() {
         });
 }
 
-/// The first `rejected=` counts, if an id follows it.
+/// The first `rejected=` counts, if an id follows it, escaped or not.
 fn query_is_read(endpoint: &Endpoint, query: &str) {
-    let query_after_and = format!("&{query}");
-    let value = query_after_and.split_once("&rejected=");
-    let value = value.and_then(|(_, rest)| rest.split('&').next());
-    let id = |value: &&str| {
-        let digit = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        value.len() == 22 && value.chars().all(digit)
+    let mut pairs = query.split('&').map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (unescaped(name), unescaped(value))
+    });
+    let value = pairs.find_map(|(name, value)| (name == b"rejected").then_some(value));
+    let id = |value: &Vec<u8>| {
+        let digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        value.len() == 22 && value.iter().all(digit)
     };
     let call = accept(endpoint, "GET", Some(query), &[]);
-    let rejected = call.rejected.as_ref().map(TokenId::as_str);
+    let rejected = call.rejected.as_ref().map(|id| id.as_bytes().to_vec());
     assert_eq!(rejected, value.filter(id), "{query:?}");
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece.get(..2).filter(|digits| !digits.starts_with('+'));
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend(&piece.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend(piece.as_bytes());
+            }
+        }
+    }
+    bytes
 }
 
 /// Whether a line names our token, as RFC 9110 reads it; `None` if that does not allow the line.
@@ -219,6 +240,7 @@ enum Piece {
     Name,
     Ours,
     NamedOurs,
+    Escaped,
     Char(char),
     Text(String),
 }
@@ -230,6 +252,7 @@ impl Piece {
             Self::Name => "rejected=".into(),
             Self::Ours => OURS.into(),
             Self::NamedOurs => format!("&rejected={OURS}"),
+            Self::Escaped => OURS.replace('_', "%5F"),
             Self::Char(c) => c.to_string(),
             Self::Text(text) => text.clone(),
         }

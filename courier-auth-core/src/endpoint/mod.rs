@@ -191,10 +191,9 @@ fn finish(head: bool, reply: Reply) -> Reply {
 }
 
 fn rejected(query: &str) -> Option<TokenId> {
-    query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("rejected="))
-        .and_then(TokenId::parse)
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "rejected")
+        .and_then(|(_, id)| TokenId::parse(&id))
 }
 
 const IF_NONE_MATCH: &str = "if-none-match";
@@ -223,5 +222,9 @@ mod tests {
         for tag in [None, Some(&*tag)] {
             assert!(matches!(wish(Some(&query), tag), Wish::Other(id) if id == refused));
         }
+        // As some clients write `-` and `_`, which half of all ids have.
+        let odd = "rejected=-%5f-%2DAAAAAAAAAAAAAAAAAA";
+        let id = TokenId::parse("-_--AAAAAAAAAAAAAAAAAA").unwrap();
+        assert!(matches!(wish(Some(odd), None), Wish::Other(refused) if refused == id));
     }
 }

@@ -141,7 +141,8 @@ impl Case {
         }
         let held = first.as_ref().and_then(|first| first.header("etag"));
         let held = held.as_deref().unwrap_or_default().trim_matches('"');
-        let fill = |text: &str| text.replace("{held}", held);
+        let escaped: String = held.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let fill = |text: &str| text.replace("{held}", held).replace("{escaped}", &escaped);
         let mut headers: Vec<_> = self
             .headers
             .iter()
