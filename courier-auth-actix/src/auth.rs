@@ -119,9 +119,10 @@ impl CourierAuth {
     /// and `/courier/session.js`.
     ///
     /// Slashes at its ends make no difference, and an empty prefix is the root. It is a pattern
-    /// as in [`web::resource`]: `/{tenant}/courier` is possible, and a malformed one (an open
-    /// brace) makes actix-web panic when the app is built, before a request is served. Where
-    /// `routes` configures a scope, the scope's path comes first.
+    /// as in [`web::resource`], compared with the decoded path: `/{tenant}/courier` is possible, and so
+    /// is `/ü`, while `/%C3%BC` matches nothing. A malformed one (an open brace) makes actix-web panic
+    /// when the app is built, before a request is served. Where `routes` configures a scope, the
+    /// scope's path comes first.
     ///
     /// ```
     /// # use courier_auth_actix::CourierAuth;

@@ -71,6 +71,7 @@ async fn a_prefix_with_or_without_slashes() {
         ("", "/token"),
         ("/", "/token"),
         ("/{tenant}/courier", "/acme/courier/token"),
+        ("/ü", "/%C3%BC/token"),
     ] {
         let routes = courier.clone().prefix(prefix).routes();
         let app = init_service(App::new().configure(routes)).await;

@@ -138,6 +138,7 @@ async fn a_prefix_is_forgiving() {
         ("/api/v1/courier", "/api/v1/courier/token"),
         ("/", "/token"),
         ("", "/token"),
+        ("/%C3%BC", "/%C3%BC/token"),
     ] {
         let app: Router = Router::new().layer(by_header(&courier).prefix(prefix));
         assert!(
