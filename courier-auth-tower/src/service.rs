@@ -18,8 +18,10 @@ use crate::{
 /// The service that [`CourierAuthLayer`](crate::CourierAuthLayer) makes of another.
 ///
 /// It decides by method and path alone whether to answer itself, and passes on what is not for it
-/// as it is: no clone of the inner service, no allocation, the same error type. Responses have
-/// axum's [`Body`](axum_core::body::Body); one of another type is put into a box.
+/// with nothing but an entry in its extensions for the extractor, and
+/// [without it](crate::CourierAuthLayer::without_extractor) as it is: no clone of the inner service,
+/// no allocation, the same error type. Responses have axum's [`Body`](axum_core::body::Body); one of
+/// another type is put into a box.
 #[derive(Clone)]
 #[must_use = "a service does nothing until it is called"]
 pub struct CourierAuthService<S> {
