@@ -76,6 +76,7 @@ struct Case {
     method: String,
     #[serde(default)]
     query: Option<String>,
+    /// A value of several lines is a header that is sent so often.
     #[serde(default)]
     headers: BTreeMap<String, String>,
     #[serde(default = "somebody")]
@@ -146,7 +147,7 @@ impl Case {
         let mut headers: Vec<_> = self
             .headers
             .iter()
-            .map(|(name, value)| (name.clone(), fill(value)))
+            .flat_map(|(name, lines)| lines.lines().map(|line| (name.clone(), fill(line))))
             .collect();
         headers.extend(
             self.user
