@@ -149,6 +149,9 @@
 //! | `redis-cluster` | the same on a cluster | no |
 //! | `metrics` | metrics for the recorder of the crate `metrics`, [listed here](courier_auth_core::guides::operating#metrics) | no |
 //!
+//! The guide `courier_auth_core::guides::replicas` (with the feature `redis`) says when a shared cache
+//! is worth it and how to run one.
+//!
 //! [Courier Inbox]: https://www.courier.com/docs/platform/inbox/inbox-overview
 //! [actix-web]: https://docs.rs/actix-web
 

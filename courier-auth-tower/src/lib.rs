@@ -257,6 +257,9 @@
 //! | `redis-cluster` | the same on a cluster | no |
 //! | `metrics` | metrics for the recorder of the crate `metrics`, [listed here](courier_auth_core::guides::operating#metrics) | no |
 //!
+//! The guide `courier_auth_core::guides::replicas` (with the feature `redis`) says when a shared cache
+//! is worth it and how to run one.
+//!
 //! [axum]: https://docs.rs/axum
 //! [tower]: https://docs.rs/tower
 

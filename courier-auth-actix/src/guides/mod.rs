@@ -9,6 +9,7 @@
 //! | What may a token do, and how long should it live? | [`scopes`](courier_auth_core::guides::scopes) |
 //! | How is it refreshed, and what if it cannot be? | [`refresh`](courier_auth_core::guides::refresh) |
 //! | What is safe, and what is left to the app? | [`security`](courier_auth_core::guides::security) |
+//! | Many replicas: do they need a shared cache, and how is it run? | `courier_auth_core::guides::replicas`, with the feature `redis` |
 //! | How do I test my app? | [`testing`](courier_auth_core::guides::testing) |
 //! | What do I watch when it runs? | [`operating`](courier_auth_core::guides::operating) |
 //! | Something does not work. | [`troubleshooting`](courier_auth_core::guides::troubleshooting) |
