@@ -122,8 +122,8 @@ fn grouped(value: f64) -> String {
     grouped
 }
 
-/// What a user takes in a replica's memory: measured with 30 000 of them.
-const USER_BYTES: f64 = 1000.0;
+/// What a user takes in a replica's memory, as docs/benchmarks.md has it.
+const USER_BYTES: f64 = 700.0;
 
 #[cfg(test)]
 mod tests {
