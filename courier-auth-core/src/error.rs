@@ -142,11 +142,11 @@ pub enum ErrorKind {
     Configuration,
     /// Courier refused the API key (401 or 403).
     ApiKeyRefused,
-    /// Courier refused the request (any other 4xx).
+    /// Courier refused the request (a 4xx other than these and 408, 409 and 429).
     RequestRefused,
     /// Courier limits the number of calls (429).
     RateLimited,
-    /// Courier could not be reached, closed the connection or answered with a server error.
+    /// Courier could not be reached, closed the connection or answered with 408, 409 or a server error.
     Unavailable,
     /// Courier did not answer in time.
     Timeout,
@@ -155,7 +155,7 @@ pub enum ErrorKind {
     /// Too many users are waiting for a first token and the queue is full, or too many tokens of one
     /// user are being fetched at once.
     Overloaded,
-    /// Courier answered with something that is not a token for this user.
+    /// Courier answered with something that is not a token for this user, or with a redirect.
     InvalidResponse,
     /// The task calling Courier was lost, or no Tokio runtime is available.
     Runtime,
