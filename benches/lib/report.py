@@ -180,11 +180,11 @@ written by `benches/run`, which builds everything and takes about forty minutes.
 ![CPU per request](benchmarks.svg)
 
 One core runs the server (axum on Tokio's current-thread runtime, actix-web with one worker), another drives it with
-`wrk`: {connections} connections that stay open, {args.users:,} users in a scrambled order, one row after the other in each round, which begins with another each time. All rows
-answer with the same headers and the same number of bytes. All but the two constants take the user from the same request
-header, and the caches have room for twice the users. Figures are medians, and ratios are medians of the ratios within a
-round, so that disturbances of the machine affect both sides. *Spread* is how far apart the runs of a row were. Compare
-the ratios: the microseconds depend on this machine.
+`wrk`: {connections} connections that stay open, {args.users:,} users in a scrambled order. A round measures the rows one after the other,
+and each round begins with another row. All rows answer with the same headers and the same number of bytes. All but the
+two constants take the user from the same request header, and the caches have room for twice the users. Figures are
+medians, and ratios are medians of the ratios within a round, so that disturbances of the machine affect both sides.
+*Spread* is how far apart the runs of a row were. Compare the ratios: the microseconds depend on this machine.
 """
 
 HOT = "Cached token", """*CPU* is what the server used per request, in user space and in the kernel; *of bare + user* is the ratio to the bare
@@ -201,8 +201,8 @@ with the default room for 10,000 users, each user replaces another; a *growing* 
 The hand-written route with a cache says what it costs to keep anything at all: it has no refresh, no limits and one
 call for each caller.
 
-Part of the cost of keeping tokens is glibc's allocator: what a call frees has holes in it where a token was put, and
-smaller things are cut from these holes, each in memory that nobody has touched for long. *mimalloc* is the same servers
+Part of the cost of keeping tokens is glibc's allocator: a token that stays lies amid memory that its call has given
+back. That memory is then handed out in small pieces, which the processor's caches no longer hold. *mimalloc* is the same servers
 with [that allocator](https://docs.rs/mimalloc), compared with the hand-written route that has it too.
 """
 
