@@ -29,7 +29,7 @@
 //!             .configure(courier.routes())
 //!             .service(web::scope("").route("/", web::get().to(|| async { "hello" })))
 //!     });
-//!     server.bind(("127.0.0.1", 8080))?.run().await?;
+//!     server.bind(("127.0.0.1", 3000))?.run().await?;
 //!     Ok(())
 //! }
 //! ```
