@@ -176,7 +176,7 @@ async fn a_wrong_password(kind: Kind) {
     let url = format!("redis://:wr0ngpassw0rd@{}/", redis.address());
     let (log, replica) = (Log::begin(), replica(&courier, &url));
     is_endured(&courier, &replica).await;
-    let said = format!("{:?} {:?}", counts(&replica), log.warnings());
+    let said = format!("{:?} {:?}", counts(&replica), log.lines(" WARN "));
     assert!(!said.contains("wr0ng"), "{said}");
 }
 
@@ -223,7 +223,7 @@ async fn many_warnings_are_one(kind: Kind) {
     }
     // Writes end when nobody waits any more.
     sleep(Duration::from_millis(500)).await;
-    let warnings = log.warnings();
+    let warnings = log.lines(" WARN ");
     assert_eq!(warnings.len(), 1, "{warnings:#?}");
     assert!(warnings[0].contains("the shared cache is in trouble"));
 }
@@ -256,8 +256,16 @@ pub(crate) async fn is_endured(courier: &EmulatorServer, replica: &TokenProvider
     let errors = counts.errors - errors;
     assert!((5..=50).contains(&errors), "{counts:?}");
     assert!(counts.last_error.is_some());
-    let warnings = log.warnings();
-    assert!(warnings.len() <= 1, "{warnings:#?}");
+    // One. On a machine so busy that an answer is read before it is found to be late, the cache works
+    // for a moment, and what follows is said again.
+    let (warnings, recoveries) = (
+        log.lines(" WARN "),
+        log.lines("the shared cache works again"),
+    );
+    assert!(
+        warnings.len() <= 1 + recoveries.len().min(2),
+        "{warnings:#?} {recoveries:#?}"
+    );
     assert_eq!(replica.status().last_error.map(|error| error.kind()), None);
 }
 
