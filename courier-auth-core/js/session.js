@@ -673,8 +673,9 @@ function retryAfter(/** @type {Response} */ { headers }) {
   const value = headers.get("Retry-After") ?? "";
   const seconds = Number(value);
   if (seconds >= 0) return seconds;
-  // A date is one of the server's clock.
-  return Math.max((Date.parse(value) - Date.parse(headers.get("Date") ?? "")) / 1000, 0) || 0;
+  // A date is one of the server's clock, which other origins do not show.
+  const there = Date.parse(headers.get("Date") ?? "") || Date.now();
+  return Math.max((Date.parse(value) - there) / 1000, 0) || 0;
 }
 
 /** @returns {Promise<never>} */

@@ -208,6 +208,8 @@ test("there is one request at a time, whoever asks", async (t) => {
 for (const [what, answer, seconds] of [
   ["503 with Retry-After", () => problem(503, "Courier cannot be asked", { "Retry-After": "40" }), [40, 44]],
   ["429 with a date", () => problem(429, "Slow down", { Date: "Tue, 24 Nov 2026 10:00:00 GMT", "Retry-After": "Tue, 24 Nov 2026 10:01:00 GMT" }), [60, 66]],
+  // A proxy's, on another origin: a page may read `Retry-After` there if it is exposed, but not `Date`.
+  ["429 with a date whose clock is out of sight", () => problem(429, "Slow down", { "Retry-After": new Date(Date.now() + 60_000).toUTCString() }), [60, 66]],
   ["503 that wants a day", () => problem(503, "Away", { "Retry-After": "86400" }), [3600, 3960]],
   ["503 with a torn body", () => new Response("{", { status: 503, headers: { "Content-Type": "application/problem+json", "Retry-After": "40" } }), [40, 44]],
   ["503 without Retry-After", () => problem(503, "Courier cannot be asked"), [2.5, 5]],
