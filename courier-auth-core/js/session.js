@@ -326,8 +326,10 @@ class Session {
   /** The page is visible again, or back on the network. */
   wake(/** @type {Event} */ event) {
     if (this.stopped) return;
-    // By the Back button: whoever presses it may not be whose session this was.
-    if ("persisted" in event && event.persisted) {
+    // An answer to a request from before a sleep does not come. And who presses the Back button may not
+    // be whose session this was.
+    const late = this.flight && elapsed(this.asked) * 1000 > PATIENCE;
+    if (late || ("persisted" in event && event.persisted)) {
       this.overtaken = this.flight !== null;
       return void (this.overtaken ? this.request?.abort() : this.ask());
     }

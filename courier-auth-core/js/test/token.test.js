@@ -336,6 +336,26 @@ for (const deaf of [false, true]) {
   });
 }
 
+test("woken up during a request that went before the sleep, the page asks anew", async (t) => {
+  const p = page(t);
+  const session = p.start();
+  await session.ready;
+  Object.assign(p.endpoint, { hold: true, deaf: true });
+  let refreshed = false;
+  session.refresh().then(() => (refreshed = true));
+  await settle();
+  p.endpoint.hold = false;
+  p.sleep(10); // not long enough to give it up
+  await p.wake();
+  assert.equal(p.endpoint.requests.length, 2);
+  p.sleep(7200);
+  await p.wake(p.window, "online");
+  assert.equal(p.endpoint.requests.length, 3);
+  assert.ok(refreshed);
+  assert.equal(p.courier.client.options.accessToken, "token-2-of-user-1");
+  assert.deepEqual(p.told.errors, []);
+});
+
 for (const [what, answer] of [
   ["401", () => problem(401, "Nobody is signed in")],
   ["a redirect to a login page", redirect],
