@@ -55,8 +55,6 @@ class Session {
     /** How often in a row a token was refused and how often asking failed. */
     this.refusals = this.failures = 0;
     this.unreachable = this.stopped = false;
-    /** Whether a sign-in ended half way, so that nobody is signed in, by no wish of the app's. */
-    this.halfway = false;
     /** @type {Instant & { seconds: number } | null} */
     this.due = null;
     /** @type {Instant} */
@@ -97,7 +95,8 @@ class Session {
   async exchange() {
     clearTimeout(this.timer);
     this.overtaken = false;
-    if (this.held && this.appSignedOut) return this.stop();
+    // By the app, which does not want to be signed in again.
+    if (this.held && !this.courier.client) return this.stop();
     // Before the request, whose time counts as used up.
     const since = (this.asked = now());
     const rejected = this.refused && this.held !== "";
@@ -129,12 +128,14 @@ class Session {
     if (over) {
       this.signedOut();
     } else if (status === 304 || given) {
-      if ((this.held || client) && this.appSignedOut) return this.stop();
+      if ((this.held || client) && !this.courier.client) return this.stop();
       try {
         if (status === 304) this.watch(this.courier.client);
         else this.accept(body);
       } catch (error) {
         later(() => rethrow(error)); // by a listener that the SDK told who is signed in
+        // Half way between two users nobody is, by no wish of the app's: begin anew.
+        if (!this.courier.client) this.held = "";
         return this.failed(status, "Signing in to Courier failed", 0, error);
       }
       if (!this.stopped) this.succeeded(since, rejected, status === 304 ? retryAfter(response) || 60 : body.refresh_in);
@@ -145,11 +146,6 @@ class Session {
       this.stop();
       this.report(what, status);
     }
-  }
-
-  /** Whoever did that does not want to be signed in again. */
-  get appSignedOut() {
-    return !this.courier.client && !this.halfway;
   }
 
   /**
@@ -216,7 +212,6 @@ class Session {
       courier.signIn(props);
     } finally {
       courier.removeAuthenticationListener?.(listener);
-      this.halfway = !courier.client;
       this.watch(courier.client);
     }
   }

@@ -734,6 +734,30 @@ test("a listener that throws while another user is signed in keeps nobody out", 
   assert.equal(p.told.signedOut, 0);
 });
 
+test("a listener that signs out whoever it is told of has the last word", async (t) => {
+  const p = page(t, { ui: false });
+  p.courier.addAuthenticationListener(({ userId }) => userId && p.courier.signOut());
+  await p.start().ready;
+  await p.advance(10_000, 30);
+  assert.equal(p.courier.client, undefined);
+  assert.equal(p.courier.signIns.length, 1);
+  assert.equal(p.endpoint.requests.length, 1);
+});
+
+test("a sign-in that ended half way is made good also where the first user is back by then", async (t) => {
+  const p = page(t, { ui: false });
+  uncaught(t);
+  const session = p.start();
+  await session.ready;
+  p.courier.addAuthenticationListener(({ userId }) => userId.toUpperCase());
+  p.endpoint.user = "user-2";
+  await session.refresh();
+  assert.equal(p.courier.client, undefined);
+  p.endpoint.user = "user-1";
+  await p.advance(6);
+  assert.equal(p.courier.client?.options.userId, "user-1");
+});
+
 for (const [what, answer, now] of [
   ["the session is over", () => problem(401, "Nobody is signed in."), undefined],
   ["another user is there", (p) => json(p.endpoint.body({ user_id: "user-2", token_id: "another", refresh_in: 3000 })), "user-2"],
