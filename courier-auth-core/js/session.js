@@ -366,6 +366,9 @@ class Link {
     this.again = Boolean(webSocket) && !isConnecting;
     /** Whether the socket was lost, rather than closed by the app. */
     this.dropped = this.again && !isOpen && !this.closedByTheApp;
+    /** Until the next try to connect where the SDK makes none. */
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
     /** When something last came through the socket. */
     this.heard = now();
     this.watchCalls();
@@ -462,8 +465,9 @@ class Link {
     this.renewal = null;
     this.dropped = !this.closedByTheApp;
     // The SDK has given up, or never tries where the server says goodbye.
+    clearTimeout(this.timer);
     if (this.dropped && this.socket.retryTimeoutId == null) {
-      setTimeout(() => this.released || this.revive(), (5 + 5 * Math.random()) * 60_000);
+      this.timer = setTimeout(() => this.released || this.revive(), (5 + 5 * Math.random()) * 60_000);
     }
   }
 

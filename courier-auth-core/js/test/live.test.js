@@ -277,6 +277,24 @@ for (const [what, lose] of [
   });
 }
 
+test("a page that is looked at often during an outage does not try ever more often", async (t) => {
+  const p = page(t);
+  p.endpoint.lifetime = 86400;
+  p.start();
+  await p.advance(2);
+  p.backend.down = true;
+  p.backend.sockets[0].lose(1006);
+  await p.advance(300, 5); // the SDK has given up
+  for (let i = 0; i < 30; i++) {
+    await p.wake();
+    await p.advance(5);
+  }
+  const tried = p.backend.sockets.length;
+  await p.advance(3600, 5);
+  const times = p.backend.sockets.length - tried;
+  assert.ok(times >= 6 && times <= 12, `${times} in an hour`);
+});
+
 test("a socket that the app closed stays closed", async (t) => {
   const p = await live(t);
   p.socket.close();
