@@ -415,6 +415,11 @@ class Link {
         return result;
       }) &&
       this.wrap(socket, "onClose", (original, event) => {
+        // Another connection is there already, for which the SDK would stop its pings and plan a retry.
+        if (this.connected) {
+          if (this.released) this.unwrap();
+          return socket.clearRetryTimeout?.();
+        }
         const listeners = [...(socket.messageEventListeners ?? [])];
         const result = original(event);
         for (const listener of listeners) {

@@ -367,6 +367,39 @@ test("after a sleep with a socket that only seems to be open, the missed message
   assert.equal(p.inbox.shown[0], "live");
 });
 
+test("a component that connects while a dead connection is given up: missed messages, and a later loss is noticed", async (t) => {
+  const p = await live(t);
+  p.backend.closing = 20_000;
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  p.backend.send("missed");
+  p.inbox.listenForUpdates();
+  await p.advance(5);
+  p.backend.sockets[0].lose(1006);
+  await p.advance(40);
+  assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
+  p.backend.open[0].lose(1006);
+  await p.advance(40);
+  assert.equal(p.backend.open.length, 1);
+  p.session.stop();
+  assert.ok(!Object.hasOwn(p.socket, "onClose"));
+});
+
+test("stop() while a component connects in the place of a connection that is being renewed leaves the SDK as it was", async (t) => {
+  const p = await live(t);
+  p.backend.closing = 20_000;
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  p.session.stop();
+  p.inbox.listenForUpdates();
+  await p.advance(30);
+  assert.ok(!Object.hasOwn(p.socket, "onClose"));
+  p.backend.send("live");
+  assert.deepEqual(p.inbox.shown, ["live", "m1"]);
+});
+
 test("another user's sign-in while the socket is being renewed does not bring the first one's back", async (t) => {
   const p = await live(t);
   p.endpoint.issue();

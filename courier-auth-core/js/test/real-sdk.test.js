@@ -67,6 +67,7 @@ class FakeWebSocket extends EventTarget {
 
   readyState = 0;
   subscribed = false;
+  pings = 0;
 
   constructor(url) {
     super();
@@ -84,7 +85,13 @@ class FakeWebSocket extends EventTarget {
   }
 
   send(text) {
-    if (JSON.parse(text).action === "subscribe") this.subscribed = true;
+    const { action } = JSON.parse(text);
+    if (action === "subscribe") this.subscribed = true;
+    if (action === "ping") this.pings += 1;
+  }
+
+  receive(envelope) {
+    this.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify(envelope) }));
   }
 
   close(code = 1005) {
@@ -131,9 +138,7 @@ function send(messageId) {
   const data = message(messageId);
   courier.messages.unshift(data);
   const listening = open().filter((socket) => socket.subscribed);
-  for (const socket of listening) {
-    socket.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify({ event: "message", data }) }));
-  }
+  for (const socket of listening) socket.receive({ event: "message", data });
 }
 
 /** The titles on the page, and the elements that show them. */
@@ -237,6 +242,22 @@ test("a lost connection: live again after the reconnect, with the messages misse
   await until("the next comes live", () => titles()[0] === "live-again");
 });
 
+test("a server that moves away: the next connection is pinged, though the one before closes after it is open", async () => {
+  const ping = (pingInterval) => open()[0].receive({ response: "config", data: { pingInterval, maxOutstandingPings: 1000 } });
+  const [before] = open();
+  courier.closing = 300;
+  before.receive({ event: "reconnect", retryAfter: 0 });
+  await until("the socket is open", () => open()[0]?.subscribed);
+  courier.closing = 5;
+  ping(0.02);
+  await until("the one before is closed", () => before.readyState === 3);
+  const { pings } = open()[0];
+  await until("it is pinged again", () => open()[0].pings > pings);
+  ping(60);
+  send("after the move");
+  await until("messages come live", () => titles()[0] === "after the move");
+});
+
 test("Courier refuses the token: the list shows an error until the next token is there", async () => {
   courier.refused.add(`Bearer token-${endpoint.number}`);
   endpoint.number += 1; // what the endpoint answers to `rejected`
@@ -244,7 +265,7 @@ test("Courier refuses the token: the list shows an error until the next token is
   const [first] = store.getDatasetById("all_messages").messages;
   await store.readMessage({ message: first });
   assert.equal(rows().length, 0);
-  await until("the list is back", () => titles()[0] === "live-again");
+  await until("the list is back", () => titles()[0] === "after the move");
   assert.equal(sdk.Courier.shared.client.options.accessToken, `token-${endpoint.number}`);
   await until("the socket has the new token", () => open()[0]?.token === `token-${endpoint.number}`);
   await pause();

@@ -107,8 +107,7 @@ class Socket {
 
   connect() {
     if (this.isOpen || this.isConnecting) return Promise.resolve();
-    clearTimeout(this.retryTimeoutId);
-    this.retryTimeoutId = null;
+    this.clearRetryTimeout();
     this.closeRequested = false;
     return new Promise((resolve, reject) => {
       this.settle = { resolve, reject };
@@ -119,8 +118,7 @@ class Socket {
   close() {
     if (!this.webSocket) return;
     this.closeRequested = true;
-    clearTimeout(this.retryTimeoutId);
-    this.retryTimeoutId = null;
+    this.clearRetryTimeout();
     this.retryAttempt = 0;
     this.webSocket.close();
   }
@@ -145,6 +143,11 @@ class Socket {
     if (this.retryTimeoutId !== null || this.retryAttempt >= 5) return;
     this.retryAttempt += 1;
     this.retryTimeoutId = setTimeout(() => this.connect().catch(() => {}), 30_000);
+  }
+
+  clearRetryTimeout() {
+    clearTimeout(this.retryTimeoutId);
+    this.retryTimeoutId = null;
   }
 
   onOpen() {
