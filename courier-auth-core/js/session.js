@@ -358,6 +358,8 @@ class Link {
     this.released = false;
     /** @type {Promise<void> | null} */
     this.recovery = null;
+    /** @type {Promise<void> | null} */
+    this.renewing = null;
     /** Under way: the socket closes and opens again with the next token. */
     /** @type {{ known: any[] | null, closed: boolean } | null} */
     this.renewal = null;
@@ -446,7 +448,13 @@ class Link {
   }
 
   /** Opens the socket again with the token in use, before that of the old connection ends. */
-  async renew() {
+  renew() {
+    this.renewing ??= this.reopen().finally(() => {
+      this.renewing = null;
+    });
+  }
+
+  async reopen() {
     const { socket } = this;
     // Before the old connection is given up: is the token good, and what is known already?
     const known = this.connected ? await this.newest() : null;
@@ -499,14 +507,19 @@ class Link {
     if (!this.connected) quietly(() => socket.connect());
   }
 
-  /** Whether the socket may only seem to be open, as after sleep: the SDK allows three pings in vain. */
+  /**
+   * Whether the socket may only seem to be open, as after sleep: the SDK allows three pings in vain. In
+   * a hidden tab it pings once a minute at best.
+   */
   get silent() {
-    return this.hears && elapsed(this.heard) * 1000 > 3 * (this.socket.pingInterval ?? 60_000);
+    return this.hears && elapsed(this.heard) * 1000 > 3 * Math.max(this.socket.pingInterval ?? 0, 60_000);
   }
 
-  /** Connects at once where the SDK would wait, or has given up. */
+  /** Connects at once where the SDK would wait, has given up, or does not know yet. */
   revive() {
-    if (this.inUse && this.dropped && !this.connected) this.listen();
+    if (!this.inUse) return;
+    if (this.connected) this.silent && this.renew();
+    else if (this.dropped) this.listen();
   }
 
   /** Whether nobody else has signed in, or out, beside the session. */

@@ -367,6 +367,33 @@ test("after a sleep with a socket that only seems to be open, the missed message
   assert.equal(p.inbox.shown[0], "live");
 });
 
+test("after a nap in which the token lives on, too", async (t) => {
+  const p = await live(t);
+  p.sleep(1200);
+  p.backend.messages.unshift({ messageId: "missed" });
+  await p.wake(p.window, "online");
+  await p.wake(); // events come in crowds
+  await p.advance(5, 0.1);
+  await p.wake();
+  await p.advance(5, 0.1);
+  assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
+  assert.equal(p.backend.sockets.length, 2);
+  assert.equal(p.endpoint.requests.length, 1);
+  p.backend.send("live");
+  assert.equal(p.inbox.shown[0], "live");
+});
+
+test("a look at a page whose socket is alive, if slow in a hidden tab, changes nothing", async (t) => {
+  const p = await live(t);
+  p.socket.pingInterval = 10_000;
+  const { loads } = p.inbox;
+  await p.advance(50);
+  await p.wake();
+  await p.advance(5, 0.1);
+  assert.equal(p.backend.sockets.length, 1);
+  assert.equal(p.inbox.loads, loads);
+});
+
 test("a component that connects while a dead connection is given up: missed messages, and a later loss is noticed", async (t) => {
   const p = await live(t);
   p.backend.closing = 20_000;
