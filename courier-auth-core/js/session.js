@@ -457,11 +457,12 @@ class Link {
   async reopen() {
     const { socket } = this;
     // Before the old connection is given up: is the token good, and what is known already?
-    const known = this.connected ? await this.newest() : null;
+    const newest = this.connected ? await this.newest() : null;
     if (this.released || this.session.refused) return;
     if (!this.connected) return this.revive();
-    // What a dead connection has not brought is no less missed for being known to Courier.
-    this.renewal = { known: this.silent ? null : known, closed: false };
+    // What a connection has not brought, dead or not yet open, is no less missed for being known to Courier.
+    const { known } = this.renewal ?? { known: socket.isOpen && !this.silent ? newest : null };
+    this.renewal = { known, closed: false };
     socket.close();
   }
 

@@ -102,6 +102,21 @@ test("a message that comes while the socket is closed is shown once, as if live"
   assert.equal(p.inbox.loads, loads);
 });
 
+test("a message that comes while the socket is closed is shown though another token comes before it is open", async (t) => {
+  const p = await live(t);
+  p.endpoint.issue();
+  await p.session.refresh();
+  await settle();
+  p.backend.send("missed");
+  await p.advance(0.06, 0.01);
+  assert.ok(p.socket.isConnecting);
+  p.endpoint.issue(); // of another replica
+  await p.session.refresh();
+  await p.advance(4, 0.1);
+  assert.deepEqual(p.backend.open.map((socket) => socket.token), ["token-3-of-user-1"]);
+  assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
+});
+
 test("a listener that throws at a missed message keeps the others from nobody", async (t) => {
   const p = await live(t);
   const thrown = uncaught(t);
@@ -192,6 +207,17 @@ test("a connection that was lost: live messages after the SDK's reconnect, and t
   assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
   p.backend.send("live");
   assert.deepEqual(p.inbox.shown, ["live", "missed", "m1"]);
+});
+
+test("a connection that was lost, and the next token comes while the SDK reconnects: the missed ones, too", async (t) => {
+  const p = await live(t);
+  p.backend.sockets[0].lose(1006);
+  p.backend.send("missed");
+  await p.advance(30);
+  assert.ok(p.socket.isConnecting);
+  await renewed(p);
+  assert.deepEqual(p.backend.open.map((socket) => socket.token), ["token-2-of-user-1"]);
+  assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
 });
 
 test("a first connection that failed: what came before the second is loaded", async (t) => {
