@@ -368,7 +368,8 @@ class Link {
     this.again = Boolean(webSocket) && !isConnecting;
     /** Whether the socket was lost, rather than closed by the app. */
     this.dropped = this.again && !isOpen && !this.closedByTheApp;
-    /** Until the next try to connect where the SDK makes none. */
+    /** Whether messages may be missing from the list, which could not be loaded. */
+    this.behind = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     /** When something last came through the socket. */
@@ -479,10 +480,7 @@ class Link {
     this.renewal = null;
     this.dropped = !this.closedByTheApp;
     // The SDK has given up, or never tries where the server says goodbye.
-    clearTimeout(this.timer);
-    if (this.dropped && this.socket.retryTimeoutId == null) {
-      this.timer = setTimeout(() => this.released || this.revive(), (5 + 5 * Math.random()) * 60_000);
-    }
+    if (this.dropped && this.socket.retryTimeoutId == null) this.reviveLater();
   }
 
   opened() {
@@ -519,8 +517,14 @@ class Link {
   /** Connects at once where the SDK would wait, has given up, or does not know yet. */
   revive() {
     if (!this.inUse) return;
-    if (this.connected) this.silent && this.renew();
-    else if (this.dropped) this.listen();
+    if (!this.connected) this.dropped && this.listen();
+    else if (this.silent) this.renew();
+    else if (this.behind) this.reload();
+  }
+
+  reviveLater() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.released || this.revive(), (5 + 5 * Math.random()) * 60_000);
   }
 
   /** Whether nobody else has signed in, or out, beside the session. */
@@ -581,9 +585,14 @@ class Link {
     }
   }
 
-  reload() {
-    const { inbox } = this.session.options;
-    return quietly(() => inbox?.load({ canUseCache: false }));
+  async reload() {
+    try {
+      await this.session.options.inbox?.load({ canUseCache: false });
+      this.behind = false;
+    } catch {
+      this.behind = true; // a 401 is seen by `watchCalls`
+      this.reviveLater();
+    }
   }
 
   /** After calls were refused: the list may show an error, or nothing yet. */
@@ -645,7 +654,7 @@ async function quietly(action) {
   try {
     await action();
   } catch {
-    // A 401 is seen by `watchCalls`; anything else is tried again with the next reconnect.
+    // It is tried again with the next reconnect.
   }
 }
 

@@ -209,6 +209,31 @@ test("a connection that was lost: live messages after the SDK's reconnect, and t
   assert.deepEqual(p.inbox.shown, ["live", "missed", "m1"]);
 });
 
+for (const [what, then] of [
+  ["the page is looked at", (p) => p.wake()],
+  ["the next token is there", renewed],
+  ["ten minutes have passed", (p) => p.advance(600, 5)],
+]) {
+  test(`a connection that was lost, and the list cannot be had after the reconnect: the missed ones when ${what}`, async (t) => {
+    const p = await live(t);
+    p.backend.sockets[0].lose(1006);
+    p.backend.send("missed");
+    const { inbox } = p.courier.client;
+    const { getMessages } = inbox;
+    inbox.getMessages = () => Promise.reject(Object.assign(new Error("Service Unavailable"), { code: 503 }));
+    await p.advance(32);
+    inbox.getMessages = getMessages;
+    assert.equal(p.backend.open.length, 1);
+    assert.deepEqual(p.inbox.shown, ["m1"]);
+    await then(p);
+    assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
+    const { loads } = p.inbox;
+    await p.wake();
+    await p.advance(600, 5);
+    assert.equal(p.inbox.loads, loads);
+  });
+}
+
 test("a connection that was lost, and the next token comes while the SDK reconnects: the missed ones, too", async (t) => {
   const p = await live(t);
   p.backend.sockets[0].lose(1006);
