@@ -22,7 +22,7 @@ const session: CourierSession = startCourierSession({
   apiUrls: getCourierApiUrlsForRegion("eu"),
   credentials: "include",
   headers: { Authorization: "Bearer x" },
-  onSignedOut: () => location.assign("/login"),
+  onSignedOut: () => location.replace("/login"),
   onError: (error: CourierSessionError) => console.warn(error.message, error.status, error.retryIn?.toFixed(), error.cause),
 });
 const signedIn: Promise<boolean> = session.ready;
