@@ -394,10 +394,11 @@ class Link {
           const token = client.options.accessToken;
           const result = original(...args);
           if (typeof result?.then !== "function") return result;
-          result.then(undefined, (/** @type {any} */ error) => {
+          const watched = result.then(undefined, (/** @type {any} */ error) => {
             if (error?.code === 401 && !this.released) session.unauthorized(token === client.options.accessToken);
+            throw error;
           });
-          return personal.includes(part) ? this.whileInUse(result) : result;
+          return personal.includes(part) ? this.whileInUse(watched) : watched;
         });
       }
     }

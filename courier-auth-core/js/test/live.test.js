@@ -786,6 +786,30 @@ test("other errors of Courier's are not the token's fault", async (t) => {
   assert.equal(p.endpoint.requests.length, 1);
 });
 
+test("a failed call that the app does not wait for is reported as unhandled, as it was", async (t) => {
+  class Lists {
+    constructor(options) {
+      this.options = options;
+    }
+
+    async putSubscription() {
+      throw new Error("Service Unavailable");
+    }
+  }
+  const p = await live(t, { mend: (client) => (client.lists = new Lists(client.options)) });
+  const ofTheRunner = process.listeners("unhandledRejection");
+  const unhandled = [];
+  process.removeAllListeners("unhandledRejection");
+  process.on("unhandledRejection", ({ message }) => unhandled.push(message));
+  t.after(() => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of ofTheRunner) process.on("unhandledRejection", listener);
+  });
+  p.courier.client.lists.putSubscription();
+  await settle();
+  assert.deepEqual(unhandled, ["Service Unavailable"]);
+});
+
 test("the new token is tried before the old connection is given up", async (t) => {
   const p = await live(t);
   p.backend.refused.add("token-2-of-user-1");
