@@ -35,6 +35,10 @@ export function startCourierSession(options) {
   };
 }
 
+/** Wrappers of the SDK's methods that are of no use any more, and what takes them away. */
+/** @type {WeakMap<Function, () => void>} */
+const undone = new WeakMap();
+
 // --- The token: when to ask for it, and what the answers mean ---
 
 class Session {
@@ -631,9 +635,9 @@ class Link {
       return false; // frozen
     }
     this.undo.push(() => {
-      if (object[name] !== wrapper) return; // wrapped once more by somebody else
-      if (own) object[name] = method;
-      else delete object[name];
+      undone.set(wrapper, () => (own ? (object[name] = method) : delete object[name]));
+      // One that is wrapped once more goes when that one does.
+      while (undone.has(object[name])) undone.get(object[name])?.();
     });
     return true;
   }

@@ -612,6 +612,8 @@ test("another session while the socket is being renewed: live, and one reload fo
   p.backend.open[0].lose(1006);
   await p.advance(32);
   assert.equal(p.inbox.loads, loads + 1);
+  p.session.stop();
+  for (const name of ["onOpen", "onClose", "onMessageReceived"]) assert.ok(!Object.hasOwn(p.socket, name), name);
 });
 
 test("started anew while the endpoint is down, the session looks after the socket all the same", async (t) => {
