@@ -39,6 +39,10 @@ export function startCourierSession(options) {
 /** @type {WeakMap<Function, () => void>} */
 const undone = new WeakMap();
 
+/** Sockets whose next `open` is a reconnect, also for the next session. */
+/** @type {WeakSet<object>} */
+const used = new WeakSet();
+
 // --- The token: when to ask for it, and what the answers mean ---
 
 class Session {
@@ -368,10 +372,10 @@ class Link {
     /** @type {{ known: any[] | null, closed: boolean } | null} */
     this.renewal = null;
     const { isOpen, isConnecting, webSocket } = this.socket ?? {};
-    /** Whether the next `open` is a reconnect. */
-    this.again = Boolean(webSocket) && !isConnecting;
+    const again = Boolean(webSocket) && !isConnecting;
+    if (again) used.add(this.socket);
     /** Whether the socket was lost, rather than closed by the app. */
-    this.dropped = this.again && !isOpen && !this.closedByTheApp;
+    this.dropped = again && !isOpen && !this.closedByTheApp;
     /** Whether messages may be missing from the list, which could not be loaded. */
     this.behind = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -473,7 +477,7 @@ class Link {
   }
 
   closed() {
-    this.again = true;
+    used.add(this.socket);
     const { renewal } = this;
     if (renewal && !renewal.closed) {
       // Not sooner: what is added while the old connection closes is lost when it has.
@@ -489,9 +493,10 @@ class Link {
   }
 
   opened() {
-    const { renewal, again } = this;
+    const { renewal, socket } = this;
+    const again = used.has(socket);
+    used.add(socket);
     this.renewal = null;
-    this.again = true;
     this.dropped = false;
     this.heard = now();
     if (this.released) return;
@@ -561,7 +566,8 @@ class Link {
     const messages = await this.newest();
     // What came after the socket was open comes through it as well, and is not to be shown twice.
     await new Promise((resolve) => setTimeout(resolve, 2000));
-    if (this.released || !this.inUse) return;
+    // Also after stop(), which leaves who is signed in signed in.
+    if (!this.inUse) return;
     if (!messages) return this.reload();
     /** @type {Internals} */
     const { inbox, toast } = this.session.options;

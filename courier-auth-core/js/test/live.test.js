@@ -616,6 +616,22 @@ test("another session while the socket is being renewed: live, and one reload fo
   for (const name of ["onOpen", "onClose", "onMessageReceived"]) assert.ok(!Object.hasOwn(p.socket, name), name);
 });
 
+for (const [when, seconds] of [["before", 0.06], ["after", 0.5]]) {
+  test(`another session just ${when} the renewed socket is open: what was missed is there`, async (t) => {
+    const p = await live(t);
+    p.endpoint.issue();
+    await p.session.refresh();
+    await settle();
+    p.backend.send("missed");
+    await p.advance(seconds, 0.01);
+    assert.equal(p.socket.isConnecting, when === "before");
+    p.session.stop();
+    p.session = p.start();
+    await p.advance(5, 0.1);
+    assert.deepEqual(p.inbox.shown, ["missed", "m1"]);
+  });
+}
+
 test("started anew while the endpoint is down, the session looks after the socket all the same", async (t) => {
   const p = await live(t);
   p.session.stop();
