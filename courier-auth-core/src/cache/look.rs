@@ -25,6 +25,7 @@ impl FlightTask {
             return None;
         }
         if !self.may_look().await {
+            peers.note_look_left_out();
             return self.admit();
         }
         let mut look = self.find(peers).await;

@@ -159,9 +159,8 @@ impl TokenCache {
                 if let Some(admission) = shared.gate.admit_look() {
                     return Ok(admission);
                 }
-            } else {
-                unsaid.look_left_out = true;
             }
+            unsaid.look_left_out = true;
         }
         shared.make_room(urgency, now.mono);
         shared.gate.admit(urgency, now.mono)

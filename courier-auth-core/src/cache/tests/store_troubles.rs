@@ -198,6 +198,20 @@ async fn a_crowd_does_not_wait_for_a_store_in_trouble() {
     assert!(all.iter().filter(|one| one.is_ok()).count() >= 256);
 }
 
+/// For some there was no time to look, and nothing counted them.
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_courier_without_a_look_is_counted() {
+    let (world, store) = World::with_store(HOUR);
+    store.set_mood(StoreMood::Slow(Duration::from_millis(40)));
+    // Nothing is written that could be left out.
+    world.courier.set_mood(Mood::Status(400, None));
+    let users: Vec<_> = (0..9000).map(|n| format!("user-{n}")).collect();
+    join_all(users.iter().map(|user| world.get(user))).await;
+    let status = world.store_status();
+    assert_ne!(status.bypassed, 0);
+    assert_eq!(status.misses + status.bypassed, users.len() as u64);
+}
+
 /// Sign-outs that pile up are written some at a time, and nobody waits for them.
 #[tokio::test(start_paused = true)]
 async fn writes_are_bounded() {
