@@ -65,6 +65,8 @@ impl FlightTask {
         if let Some(lock) = self.lock.take() {
             peers.unlock(lock).await;
         }
+        // The store may have been found well or ill with that.
+        self.shared.show_gauges();
     }
 
     /// Waits for its turn to look, which comes soon unless the store is in trouble.

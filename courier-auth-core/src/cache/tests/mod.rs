@@ -27,6 +27,8 @@ mod store;
 mod store_events;
 #[cfg(feature = "shared-cache")]
 mod store_keys;
+#[cfg(all(feature = "metrics", feature = "shared-cache"))]
+mod store_metrics;
 #[cfg(feature = "shared-cache")]
 mod store_refusals;
 #[cfg(feature = "shared-cache")]
