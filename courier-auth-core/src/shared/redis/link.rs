@@ -9,7 +9,7 @@ use std::{
 use redis::{Cmd, RedisResult, Value};
 use tokio::{
     runtime::{self, Handle},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use super::source::{Connecting, Source};
@@ -39,12 +39,15 @@ impl Links {
     /// commands may be repeated.
     pub(super) async fn run(&self, command: &Cmd) -> RedisResult<Value> {
         let (link, is_new) = self.link();
-        match self.run_on(&link, command).await {
-            Err(_) if !is_new && !self.is_current(&link) => {
-                self.run_on(&self.link().0, command).await
-            }
-            outcome => outcome,
+        let error = match self.run_on(&link, command).await {
+            Err(error) if !is_new && !self.is_current(&link) => error,
+            outcome => return outcome,
+        };
+        let again = async { self.run_on(&self.link().0, command).await };
+        if !link.has_failed() {
+            return again.await;
         }
+        timeout(AGAIN_LIMIT, again).await.unwrap_or(Err(error))
     }
 
     async fn run_on(&self, link: &Arc<Link>, command: &Cmd) -> RedisResult<Value> {
@@ -122,6 +125,13 @@ struct Link {
     since: Instant,
 }
 
+impl Link {
+    /// Whether no connection came of it.
+    fn has_failed(&self) -> bool {
+        matches!(self.connected.peek(), Some(Err(_)))
+    }
+}
+
 /// One command on its way. Dropped without an answer, it counts against the connection: a peer that
 /// vanished (a failover, a firewall that forgot) never closes it, and TCP waits for a quarter of an
 /// hour.
@@ -154,6 +164,8 @@ impl Drop for Attempt<'_> {
     }
 }
 
+/// Less than callers wait, who would otherwise never hear why the last attempt to connect failed.
+const AGAIN_LIMIT: Duration = Duration::from_millis(40);
 const MAX_SILENT: u32 = 3;
 const SILENCE: Duration = Duration::from_secs(1);
 const MAX_LOST: u32 = 20;

@@ -22,7 +22,7 @@ use tokio::{
 use redis::RedisError;
 
 use super::RedisCache;
-use crate::{ErrorKind, error::chain, shared::SharedCache};
+use crate::{ErrorKind, cache::peers::FIND_LIMIT, error::chain, shared::SharedCache};
 
 const CANARY: &str = "s3cretcanary";
 
@@ -36,6 +36,8 @@ enum Peer {
     Closes,
     GreetsSlowly,
     GreetsNobody,
+    /// Refuses the password, from far away.
+    RefusesSlowly,
     /// Answers whatever it does not know with its arguments, as some proxies do.
     Quotes,
     WrongType,
@@ -99,6 +101,10 @@ async fn serve(socket: TcpStream, peer: Arc<Mutex<Peer>>) {
             Peer::GreetsSlowly if greeting => {
                 sleep(Duration::from_millis(300)).await;
                 "+OK\r\n".into()
+            }
+            Peer::RefusesSlowly if command[0] == "AUTH" => {
+                sleep(Duration::from_millis(150)).await;
+                "-WRONGPASS invalid username-password pair or user is disabled.\r\n".into()
             }
             Peer::Quotes => format!(
                 "-ERR unknown command '{}', with args '{}'\r\n",
@@ -337,6 +343,21 @@ async fn who_comes_after_a_failed_attempt_begins_another() {
     fake.set(Peer::Answers);
     assert!(get_soon(&cache).await);
     assert_eq!(fake.connections(), 2);
+}
+
+/// By the time it was known nobody waited for it any more, and whoever came next began another attempt
+/// and did not wait for that either: all that operators ever read was that there is no answer.
+#[tokio::test]
+async fn why_connecting_fails_is_told_even_if_it_takes_longer_than_callers_wait() {
+    let fake = Fake::start(Peer::RefusesSlowly).await;
+    let cache = RedisCache::new(format!("redis://:{CANARY}@127.0.0.1:{}", fake.port)).unwrap();
+    assert!(!get_soon(&cache).await);
+    for _ in 0..3 {
+        sleep(Duration::from_millis(300)).await;
+        let answer = timeout(FIND_LIMIT, cache.get("key")).await;
+        let told = answer.expect("an answer in time").unwrap_err().to_string();
+        assert!(told.contains("authentication"), "{told}");
+    }
 }
 
 /// As under actix-web, whose workers have a runtime each.
