@@ -122,7 +122,9 @@ impl SharedTokens {
     }
 
     fn remove(&self, name: String) {
-        let Some(permit) = self.permit() else { return };
+        let Some(permit) = self.permit("delete") else {
+            return;
+        };
         let (store, guard) = (Arc::clone(&self.store), Arc::clone(&self.guard));
         // Called from a flight, so that there is a runtime, and it is the right one.
         tokio::spawn(async move {
@@ -263,10 +265,10 @@ impl SharedTokens {
     }
 
     /// A place among the writes that may be under way at once.
-    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+    fn permit(&self, operation: &'static str) -> Option<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.writes).try_acquire_owned().ok();
         if permit.is_none() {
-            self.guard.left_out("write");
+            self.guard.left_out(operation);
         }
         permit
     }
@@ -344,7 +346,10 @@ impl Peers for SharedTokens {
             .fetch_max(grant.terms.lifetime.as_secs(), Ordering::Relaxed);
         let now = self.clock.now();
         let ttl = token.remaining(now).saturating_sub(grace(grant));
-        let Some(_permit) = self.permit().filter(|_| !ttl.is_zero()) else {
+        if ttl.is_zero() {
+            return;
+        }
+        let Some(_permit) = self.permit("write") else {
             return;
         };
         let entry = NewEntry {
