@@ -242,7 +242,7 @@ async fn who_gives_up_waiting_for_a_token_can_ask_again() {
         format!("{} {}", first.is_some(), then.user_id())
     }
     let courier = courier().await;
-    courier.fail_next(1, Fault::Latency(Duration::from_millis(300)));
+    courier.fail_next(1, Fault::Latency(Duration::from_secs(1)));
     let app: Router = Router::new()
         .route("/", on_get(handler))
         .layer(by_header(&courier));
