@@ -86,11 +86,12 @@ async fn black_hole_from_the_start(kind: Kind) {
     is_over(&courier, &replica, &redis).await;
 }
 
+/// Too slow for reads, which may take 50 ms, and not for writes, which may take 250.
 async fn slow(kind: Kind) {
     let (courier, redis) = (courier().await, Server::start(kind, &[]).await);
     let proxy = Proxy::before(&redis.address(), Way::Clear).await;
     let replica = working(&courier, &redis, &proxy.url()).await;
-    proxy.set(Way::Slow(Duration::from_millis(200)));
+    proxy.set(Way::Slow(Duration::from_millis(120)));
     is_endured(&courier, &replica).await;
     is_left_alone(&courier, &replica, &proxy).await;
     proxy.set(Way::Clear);
@@ -176,7 +177,7 @@ async fn a_wrong_password(kind: Kind) {
     let url = format!("redis://:wr0ngpassw0rd@{}/", redis.address());
     let (log, replica) = (Log::begin(), replica(&courier, &url));
     is_endured(&courier, &replica).await;
-    let said = format!("{:?} {:?}", counts(&replica), log.lines(" WARN "));
+    let said = format!("{:?} {:?}", counts(&replica), log.warnings());
     assert!(!said.contains("wr0ng"), "{said}");
 }
 
@@ -223,7 +224,7 @@ async fn many_warnings_are_one(kind: Kind) {
     }
     // Writes end when nobody waits any more.
     sleep(Duration::from_millis(500)).await;
-    let warnings = log.lines(" WARN ");
+    let warnings = log.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:#?}");
     assert!(warnings[0].contains("the shared cache is in trouble"));
 }
@@ -256,16 +257,8 @@ pub(crate) async fn is_endured(courier: &EmulatorServer, replica: &TokenProvider
     let errors = counts.errors - errors;
     assert!((5..=50).contains(&errors), "{counts:?}");
     assert!(counts.last_error.is_some());
-    // One. On a machine so busy that an answer is read before it is found to be late, the cache works
-    // for a moment, and what follows is said again.
-    let (warnings, recoveries) = (
-        log.lines(" WARN "),
-        log.lines("the shared cache works again"),
-    );
-    assert!(
-        warnings.len() <= 1 + recoveries.len().min(2),
-        "{warnings:#?} {recoveries:#?}"
-    );
+    let warnings = log.warnings();
+    assert!(warnings.len() <= 1, "{warnings:#?}");
     assert_eq!(replica.status().last_error.map(|error| error.kind()), None);
 }
 

@@ -92,11 +92,10 @@ impl Log {
         }
     }
 
-    /// Those that say this.
-    pub(crate) fn lines(&self, what: &str) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let text = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
-        let lines = text.lines().filter(|line| line.contains(what));
-        lines.map(str::to_owned).collect()
+        let warnings = text.lines().filter(|line| line.contains(" WARN "));
+        warnings.map(str::to_owned).collect()
     }
 }
 
