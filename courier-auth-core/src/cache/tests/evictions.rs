@@ -1,63 +1,15 @@
 //! Whom the cache is too small for.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use ::metrics::{
-    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-    set_default_local_recorder,
-};
+use ::metrics::set_default_local_recorder;
 
-use super::{Mood, World};
+use super::{Mood, World, recorder::Heard};
 use crate::cache::Wish;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const PLACES: usize = 10;
-
-/// Counts evictions and nothing else.
-#[derive(Default)]
-struct Evictions {
-    count: Arc<AtomicU64>,
-    panics: AtomicBool,
-}
-
-impl Evictions {
-    fn take(&self) -> u64 {
-        self.count.swap(0, Ordering::Relaxed)
-    }
-}
-
-impl Recorder for Evictions {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        match key.name() {
-            "courier_auth_evictions_total" => {
-                let panics = self.panics.load(Ordering::Relaxed);
-                assert!(!panics, "the recorder panics");
-                Arc::clone(&self.count).into()
-            }
-            _ => Counter::noop(),
-        }
-    }
-
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
-    }
-
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
-}
+const EVICTIONS: &str = "courier_auth_evictions_total";
 
 async fn come(world: &World, names: &str) {
     for n in 0..PLACES * 10 {
@@ -69,29 +21,29 @@ async fn come(world: &World, names: &str) {
 /// small.
 #[tokio::test(start_paused = true)]
 async fn who_leaves_without_a_good_token_is_not_counted() {
-    let evictions = Evictions::default();
-    let _installed = set_default_local_recorder(&evictions);
+    let heard = Heard::default();
+    let _installed = set_default_local_recorder(&heard);
     let world = World::new(HOUR, PLACES);
     come(&world, "early").await;
-    let early = evictions.take();
+    let early = heard.take(EVICTIONS);
     assert!((80..=90).contains(&early), "{early}");
 
     // Those that are there have tokens that are over by now; those who come get none.
     tokio::time::sleep(HOUR).await;
     world.courier.set_mood(Mood::Status(400, None));
     come(&world, "late").await;
-    assert_eq!(evictions.take(), 0);
+    assert_eq!(heard.take(EVICTIONS), 0);
 }
 
 /// It panicked in the middle of the map, which was never the same again: what was looked for there
 /// panicked too, and the seats of those who had come were taken for ever.
 #[tokio::test(start_paused = true)]
 async fn a_recorder_that_panics_leaves_the_map_as_it_should_be() {
-    let evictions = Evictions::default();
-    let _installed = set_default_local_recorder(&evictions);
+    let heard = Heard::default();
+    let _installed = set_default_local_recorder(&heard);
     let world = World::new(HOUR, PLACES);
     come(&world, "early").await;
-    evictions.panics.store(true, Ordering::Relaxed);
+    heard.panic_at(Some(EVICTIONS));
     for n in 0..PLACES * 10 {
         // Whoever has been here before is asked for more often.
         for name in [format!("unlucky-{n}"), format!("unlucky-{}", n / 2)] {
@@ -99,7 +51,7 @@ async fn a_recorder_that_panics_leaves_the_map_as_it_should_be() {
             let _panic = tokio::spawn(async move { cache.get(&grant, Wish::Any).await }).await;
         }
     }
-    evictions.panics.store(false, Ordering::Relaxed);
+    heard.panic_at(None);
     for names in ["early", "unlucky", "late"] {
         for n in 0..PLACES * 10 {
             world.get(&format!("{names}-{n}")).await.unwrap();

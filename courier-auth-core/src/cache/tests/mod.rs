@@ -13,6 +13,8 @@ mod evictions;
 mod fleet;
 mod gate;
 mod property;
+#[cfg(feature = "metrics")]
+mod recorder;
 mod regressions;
 #[cfg(feature = "shared-cache")]
 mod replicas;

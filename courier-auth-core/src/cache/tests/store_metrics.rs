@@ -1,75 +1,14 @@
 //! What is counted and shown of the store that replicas share.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use ::metrics::{
-    Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-    set_default_local_recorder,
-};
+use ::metrics::set_default_local_recorder;
 use futures_util::future::join_all;
 
-use super::{World, settle, store::StoreMood};
+use super::{World, recorder::Heard, settle, store::StoreMood};
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// What was counted of the store, and when its gauge was set. Not to what: all tests share that.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<String>>>);
-
-impl Heard {
-    fn last(&self, what: &str) -> Option<usize> {
-        let heard = self.0.lock().unwrap();
-        heard.iter().rposition(|one| one == what)
-    }
-}
-
-struct Count {
-    labels: String,
-    heard: Heard,
-}
-
-impl CounterFn for Count {
-    fn increment(&self, by: u64) {
-        if by > 0 {
-            self.heard.0.lock().unwrap().push(self.labels.clone());
-        }
-    }
-
-    fn absolute(&self, _: u64) {}
-}
-
-impl Recorder for Heard {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        if key.name() != "courier_auth_shared_cache_operations_total" {
-            return Counter::noop();
-        }
-        let labels: Vec<_> = key.labels().map(|label| label.value()).collect();
-        Counter::from_arc(Arc::new(Count {
-            labels: labels.join(" "),
-            heard: self.clone(),
-        }))
-    }
-
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        if key.name() == "courier_auth_shared_cache_bypassed" {
-            self.0.lock().unwrap().push("gauge".into());
-        }
-        Gauge::noop()
-    }
-
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
-}
+const OPERATIONS: &str = "courier_auth_shared_cache_operations_total";
 
 /// The write that found the store well again came after the gauge had been set, which went on
 /// showing 1 until the next call.
@@ -89,7 +28,9 @@ async fn a_store_that_takes_writes_again_is_shown_at_once() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     world.get("well").await.unwrap();
     settle().await;
-    assert!(heard.last("write ok") < heard.last("gauge"));
+    let written = heard.last(&format!("{OPERATIONS} write ok"));
+    assert!(written.is_some());
+    assert!(written < heard.last("courier_auth_shared_cache_bypassed"));
     assert!(!world.store_status().circuit_open);
 }
 
@@ -109,5 +50,6 @@ async fn what_is_not_removed_is_counted_as_that() {
     let heard = Heard::default();
     let _installed = set_default_local_recorder(&heard);
     second.get("alice").await.unwrap();
-    assert!(heard.last("delete bypassed").is_some());
+    let left_out = heard.last(&format!("{OPERATIONS} delete bypassed"));
+    assert!(left_out.is_some());
 }
