@@ -37,8 +37,8 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => match misplaced(&error.to_string()) {
             // In a log of CI for example.
-            Some(failure) => return failure.tell(),
-            None => error.exit(),
+            Some(failure) if error.use_stderr() => return failure.tell(),
+            _ => error.exit(),
         },
     };
     let outcome = match &arguments.command {

@@ -97,13 +97,13 @@ async fn resolve(url: &Url, proxy: Option<&str>) -> Check {
 
 fn resolved(host: &str, first: IpAddr, more: usize, took: Duration) -> Check {
     if took > CONNECT_TIMEOUT {
-        let took = took.as_millis();
+        let (took, limit) = (took.as_millis(), CONNECT_TIMEOUT.as_millis());
         return Check::warning(
             "dns",
             "dns-slow",
             format!(
                 "The name {host} was resolved after {took} ms. The crate gives up a connection after \
-                 1000 ms, and that is part of them."
+                 {limit} ms, and that is part of them."
             ),
         )
         .help(
